@@ -1,0 +1,89 @@
+"""The frame around every page: where this person may go, who they are, which languages there are."""
+
+import functools
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import get_language_info
+from django.utils.translation import gettext_lazy as _
+
+from billing_platform.auth import ANONYMOUS, Caller, caller_of_request
+from billing_platform.errors import Unauthenticated
+from billing_platform.models import Role
+
+OFFICE = frozenset({
+    Role.SUPERVISOR, Role.RATE_ADMIN, Role.OPS, Role.FINANCE, Role.AUDITOR, Role.PLATFORM_ADMIN,
+})  # fmt: skip
+NAV = (  # key, path, label, roles; a page that no room has brought yet is not shown
+    ("call", "/", _("Call"), frozenset({Role.AGENT, Role.SUPERVISOR})),
+    ("calls", "/agent/calls/", _("Call history"), frozenset({Role.AGENT, Role.SUPERVISOR, Role.AUDITOR})),
+    ("cdr", "/cdr/", _("Call records"), OFFICE),
+    ("finance", "/finance/", _("Finance"), frozenset({Role.FINANCE, Role.AUDITOR})),
+    ("reports", "/reports/", _("Reports"), OFFICE),
+    ("ops", "/ops/", _("Operations"), frozenset({Role.OPS, Role.AUDITOR, Role.PLATFORM_ADMIN})),
+    ("admin", "/admin/", _("Administration"), OFFICE - {Role.SUPERVISOR}),
+    ("docs", "/api/docs/", _("Developers"), frozenset(Role)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: str
+    path: str
+    label: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What `base.html` shows around a page."""
+
+    caller: Caller
+    roles: list[str]
+    nav: list[Entry]
+    languages: list[Language]
+    here: str
+
+
+@functools.cache
+def _exists(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
+@functools.cache
+def _languages() -> list[Language]:
+    return [Language(code, get_language_info(code)["name_local"]) for code, _name in settings.LANGUAGES]
+
+
+def _frame(request: HttpRequest) -> Frame:
+    try:
+        caller = caller_of_request(request)
+    except Unauthenticated:  # a wrong key came with the request for a page: the page says so itself
+        caller = ANONYMOUS
+    reachable = [entry for entry in NAV if entry[3] & caller.roles and _exists(entry[1])]
+    here = max((path for _key, path, _label, _roles in reachable if request.path.startswith(path)), key=len, default="")
+    return Frame(
+        caller,
+        [str(Role(role).label) for role in sorted(caller.roles)],
+        [Entry(key, path, str(label), path == here) for key, path, label, _roles in reachable],
+        _languages(),
+        request.get_full_path(),
+    )
+
+
+def frame(request: HttpRequest) -> dict[str, object]:
+    """Context processor: `frame`, made only when a template asks."""
+    return {"frame": SimpleLazyObject(lambda: _frame(request))}

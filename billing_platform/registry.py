@@ -1,0 +1,36 @@
+"""What a lower floor must ask of a higher one, as dotted names, like URLs: the only place where floor 0 names rooms."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+ORACLE_CHECKS = [  # () -> Iterable[ledger.audit.Finding]
+    "ledger.audit.ledger_findings",
+    "counter.audit.use_findings",
+    "cdr.audit.record_findings",
+]
+READY_PARTS = [  # () -> billing_platform.health.Part
+    "billing_platform.health.database_part",
+    "billing_platform.health.migrations_part",
+    "billing_platform.health.valkey_part",
+    "billing_platform.health.outbox_part",
+    "counter.client.ready_part",
+    "cdr.audit.ready_part",
+]
+DEMO_SEEDERS = [  # (demo: billing_platform.demo.Demo) -> None, in this order
+    "rating.demo.seed",
+    "counter.demo.seed",
+    "callcontrol.demo.seed",
+    "cdr.demo.seed",
+]
+DASHBOARD_CARDS = [  # (caller) -> list of billing_platform.dashboard.Card
+    "counter.audit.cards",
+    "cdr.audit.cards",
+]
+JOB_COMMANDS = {"charge_resubmit", "deck_import", "verify_ledger", "seal_ledger"}
+
+
+def resolve(names: list[str]) -> list[Callable[..., Any]]:
+    """The functions behind a list of this table. Raises ImportError when a name leads nowhere."""
+    return [import_string(name) for name in names]

@@ -1,0 +1,21 @@
+"""The audit trail: who did what to which object, from where, before and after."""
+
+from billing_platform.auth import Caller
+from billing_platform.logs import masked
+from billing_platform.models import AuditEntry
+
+
+def record_act(
+    caller: Caller,
+    act: str,
+    *,
+    target: tuple[str, object],
+    change: tuple[object, object] = (None, None),
+    reason: str = "",
+    address: str = "",
+) -> None:
+    """Append one entry, inside the transaction of the act: `target` is (type, id), `change` is (before, after)."""
+    AuditEntry.objects.create(
+        actor=caller.actor[:80], organization=caller.organization, act=act, object_type=target[0],
+        object_id=str(target[1])[:128], before=change[0], after=change[1], reason=masked(reason)[:300], address=address,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The wire: `counter.proto` and the stubs generated from it (`make protos`). Only the counter's client and server import them."""

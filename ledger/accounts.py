@@ -1,0 +1,223 @@
+"""Accounts: opening them, reading them, their states and limits, and the system accounts on the other side."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+
+from django.db import IntegrityError, connection, transaction
+
+from billing_platform.outbox import NewEvent, record_events
+from ledger.amounts import require_amount
+from ledger.errors import AccountClosed, AccountNotFound, CauseConflict
+from ledger.models import BillingAccount, LedgerAccount
+
+Kind = BillingAccount.Kind
+State = BillingAccount.State
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as stored now. Amounts in `currency`; available = balance − held + credit limit."""
+
+    id: int
+    accno: str
+    kind: str
+    name: str
+    owner: str
+    organization: str
+    parent_accno: str
+    currency: str
+    balance: Decimal
+    held: Decimal
+    credit_limit: Decimal
+    warning_threshold: Decimal
+    state: str
+
+    @property
+    def available(self) -> Decimal:
+        return self.balance - self.held + self.credit_limit
+
+
+_FIELDS = (
+    "id", "accno", "kind", "name", "owner", "organization", "parent__accno", "currency", "balance", "held",
+    "credit_limit", "warning_threshold", "state",
+)  # fmt: skip
+
+
+def _account(row: tuple[object, ...]) -> Account:
+    return Account(*(value if value is not None else "" for value in row))  # type: ignore[arg-type]  # column order
+
+
+def open_account(
+    *,
+    kind: str,
+    name: str,
+    owner: str = "",
+    organization: str = "",
+    parent_id: int | None = None,
+    currency: str = "CNY",
+) -> Account:
+    """The owner's account: opened now, or the one that is there. Balance 0, credit 0, state active.
+
+    One personal account per owner; company accounts are one per (owner, name).
+    Raises CauseConflict for a second personal account with another name.
+    """
+    found = _find_same(kind=kind, owner=owner, name=name)
+    if found is None:
+        try:
+            with transaction.atomic():
+                found = _insert_account(kind, name, owner, organization, parent_id, currency)
+        except IntegrityError:  # opened by somebody else in this moment
+            found = _find_same(kind=kind, owner=owner, name=name)
+            assert found is not None
+    if found.name != name:
+        raise CauseConflict(fields=["name"])
+    return found
+
+
+def _find_same(*, kind: str, owner: str, name: str) -> Account | None:
+    rows = BillingAccount.objects.filter(kind=kind, owner=owner)
+    if kind == Kind.COMPANY:
+        rows = rows.filter(name=name)
+    row = rows.values_list(*_FIELDS).first()
+    return None if row is None else _account(row)
+
+
+def _insert_account(
+    kind: str, name: str, owner: str, organization: str, parent_id: int | None, currency: str
+) -> Account:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('ledger_accno_seq')")
+        accno = f"{'P' if kind == Kind.PERSONAL else 'C'}{cursor.fetchone()[0]:08d}"
+    wallet = LedgerAccount.objects.create(code=f"wallet/{accno}", kind=LedgerAccount.Kind.WALLET, currency=currency)
+    row = BillingAccount.objects.create(
+        accno=accno, kind=kind, name=name, owner=owner, organization=organization, parent_id=parent_id,
+        currency=currency, wallet=wallet,
+    )  # fmt: skip
+    return read_account(row.pk)
+
+
+def find_account(accno: str) -> Account | None:
+    """The account with this number, or None."""
+    row = BillingAccount.objects.filter(accno=accno).values_list(*_FIELDS).first()
+    return None if row is None else _account(row)
+
+
+def load_account(accno: str) -> Account:
+    """The account with this number. Raises AccountNotFound."""
+    found = find_account(accno)
+    if found is None:
+        raise AccountNotFound
+    return found
+
+
+def find_accounts(accnos: Iterable[str]) -> dict[str, Account]:
+    """The accounts with these numbers, by number; unknown ones are absent."""
+    rows = BillingAccount.objects.filter(accno__in=set(accnos)).values_list(*_FIELDS)
+    return {account.accno: account for account in map(_account, rows)}
+
+
+def read_accounts(account_ids: Iterable[int]) -> dict[int, Account]:
+    """The accounts with these ids, by id."""
+    rows = BillingAccount.objects.filter(pk__in=set(account_ids)).values_list(*_FIELDS)
+    return {account.id: account for account in map(_account, rows)}
+
+
+def read_account(account_id: int) -> Account:
+    """The account with this id. Raises AccountNotFound."""
+    row = BillingAccount.objects.filter(pk=account_id).values_list(*_FIELDS).first()
+    if row is None:
+        raise AccountNotFound
+    return _account(row)
+
+
+def find_personal_account(owner: str) -> Account | None:
+    """The owner's personal account, or None."""
+    row = BillingAccount.objects.filter(kind=Kind.PERSONAL, owner=owner).values_list(*_FIELDS).first()
+    return None if row is None else _account(row)
+
+
+def list_sub_accounts(parent_id: int) -> list[Account]:
+    """The sub-accounts of an account, by number, at most 1,000."""
+    rows = BillingAccount.objects.filter(parent_id=parent_id).order_by("accno").values_list(*_FIELDS)[:1000]
+    return [_account(row) for row in rows]
+
+
+def set_limits(accno: str, *, credit_limit: Decimal, warning_threshold: Decimal) -> Account:
+    """Set credit limit and warning threshold, both ≥ 0; the state follows. Raises AccountNotFound, AccountClosed."""
+    for amount in (credit_limit, warning_threshold):
+        if amount != 0:
+            require_amount(amount)
+        if amount < 0:
+            raise ValueError(f"a limit is 0 or more: {amount!r}")
+    with transaction.atomic():
+        row = _lock(accno)
+        row.credit_limit, row.warning_threshold = credit_limit, warning_threshold
+        row.save(update_fields=["credit_limit", "warning_threshold"])
+        if row.state in {State.ACTIVE, State.OVERDRAWN}:
+            _store_state(row, State.OVERDRAWN if row.balance < -credit_limit else State.ACTIVE)
+    return read_account(row.pk)
+
+
+def suspend_account(accno: str) -> Account:
+    """No new uses; money stays. Suspending twice is suspending once. Raises AccountNotFound, AccountClosed."""
+    return _move(accno, State.SUSPENDED)
+
+
+def resume_account(accno: str) -> Account:
+    """Back from suspension to active, or to overdrawn when the balance says so. Raises as suspend_account."""
+    return _move(accno, State.ACTIVE)
+
+
+def close_account(accno: str) -> Account:
+    """Final; only at balance 0 without holds. Raises AccountNotFound, AccountClosed, CauseConflict."""
+    return _move(accno, State.CLOSED)
+
+
+def _move(accno: str, to: str) -> Account:
+    with transaction.atomic():
+        row = _lock(accno)
+        if to == State.ACTIVE and row.balance < -row.credit_limit:
+            to = State.OVERDRAWN
+        if to == State.CLOSED and (row.balance != 0 or row.held != 0):
+            raise CauseConflict("only an empty account can be closed", fields=["balance", "held"])
+        _store_state(row, to)
+    return read_account(row.pk)
+
+
+def _store_state(row: BillingAccount, to: str) -> None:
+    """Write the state of a locked account and tell it when it is another one."""
+    if row.state != to:
+        BillingAccount.objects.filter(pk=row.pk).update(state=to)
+        payload = {"accno": row.accno, "state": str(to)}
+        record_events([NewEvent("account.state", row.organization, row.accno, payload)])
+
+
+def _lock(accno: str) -> BillingAccount:
+    row = BillingAccount.objects.select_for_update(no_key=True).filter(accno=accno).first()
+    if row is None:
+        raise AccountNotFound
+    if row.state == State.CLOSED:
+        raise AccountClosed
+    return row
+
+
+_system_ids: dict[tuple[str, str, str], int] = {}
+
+
+def system_account_ids(wanted: set[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Ids of system accounts by (`kind[:label]`, currency), made when missing.
+
+    They never change, so the process keeps them, per database, once the transaction that read them has committed.
+    """
+    database = str(connection.settings_dict["NAME"])
+    ids = {key: _system_ids[database, *key] for key in wanted if (database, *key) in _system_ids}
+    for counterpart, currency in sorted(wanted - ids.keys()):  # one order, so that two first uses cannot deadlock
+        kind = LedgerAccount.Kind(counterpart.partition(":")[0])
+        account, _created = LedgerAccount.objects.get_or_create(
+            code=f"{counterpart}/{currency}", defaults={"kind": kind, "currency": currency}
+        )
+        ids[counterpart, currency] = account.pk
+        transaction.on_commit(partial(_system_ids.__setitem__, (database, counterpart, currency), account.pk))
+    return ids

@@ -1,0 +1,71 @@
+"""Which deck prices whom, what kind of day a date is, and how processes notice that either has changed."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class TariffProfile(models.Model):
+    """From an instant on, a subject's uses of a category are priced by a family of decks.
+
+    `*any` in category or subject is everybody's; `fallback_subjects` are asked in order when the family has no rate.
+    """
+
+    plan = models.CharField(_("tariff plan"), max_length=64, default="main")
+    tenant = models.CharField(_("organisation"), max_length=64)
+    category = models.CharField(_("category"), max_length=64, help_text=_("the service's label"))
+    subject = models.CharField(_("subject"), max_length=64, default="*any", help_text=_("account number, or *any"))
+    active_from = models.DateTimeField(_("active from"), null=True, blank=True)
+    family = models.CharField(_("deck family"), max_length=128)
+    fallback_subjects = ArrayField(
+        models.CharField(max_length=64), default=list, blank=True, verbose_name=_("fallback subjects")
+    )
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("tariff assignment"), _("tariff assignments")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["plan", "tenant", "category", "subject", "active_from"],
+                name="profile_once",
+                nulls_distinct=False,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tenant} {self.category} {self.subject} → {self.family}"
+
+
+class CalendarDay(models.Model):
+    """The class of one date. Dates without a row are workdays or weekends, by the weekday."""
+
+    class DayClass(models.TextChoices):
+        WORKDAY = "workday", _("workday")
+        MAKEUP_WORKDAY = "makeup_workday", _("make-up working day")
+        WEEKEND = "weekend", _("weekend")
+        HOLIDAY = "holiday", _("holiday")
+
+    country = models.CharField(_("country"), max_length=2, default="CN")
+    date = models.DateField(_("date"))
+    day_class = models.CharField(_("class of day"), max_length=16, choices=DayClass.choices)
+    name_zh = models.CharField(_("Chinese name"), max_length=40, blank=True)
+    name_en = models.CharField(_("English name"), max_length=40, blank=True)
+    source = models.CharField(_("source"), max_length=40, blank=True)
+    provisional = models.BooleanField(_("provisional"), default=False)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("calendar day"), _("calendar days")
+        constraints = [models.UniqueConstraint(fields=["country", "date"], name="calendar_day_once")]
+        ordering = ["country", "-date"]
+
+    def __str__(self) -> str:
+        return f"{self.country} {self.date} {self.day_class}"
+
+
+class Generation(models.Model):
+    """A number that a trigger raises whenever a topic changes (tariffs, calendar, segments); processes compare it."""
+
+    topic = models.CharField(max_length=20, primary_key=True)
+    number = models.BigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.number}"

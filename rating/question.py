@@ -1,0 +1,67 @@
+"""From what was dialled to what the engine prices: the number read, its carrier found, its reach judged."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from rating.call import Call, nanoseconds
+from rating.carriers import CarrierFound, carrier_of
+from rating.segments import NOWHERE, Kind, Number, NumberContext, reach_of, read_number
+from rating.terms import VOICE
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """A use as it happened. `destination` None: a use without a number. `duration` and `elapsed` in seconds; for other
+    kinds than voice `units` counts instead. `carrier` given (the trunk's) wins over tables."""
+
+    destination: str | None
+    at: datetime
+    duration: Decimal | int = 0
+    units: int | None = None
+    kind: str = VOICE
+    caller: str = ""
+    carrier: str = ""
+    elapsed: Decimal | int = 0
+    continued: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCall:
+    """The engine's question, and how the number and its carrier were read."""
+
+    call: Call
+    number: Number
+    carrier: str
+    carrier_from: str
+    city: str
+
+    def without_number(self) -> Call:
+        """The same use for the default deck, which prices numbers that cannot be read by its empty prefix."""
+        return replace(self.call, key="")
+
+
+def read_call(facts: CallFacts, *, context: NumberContext = NOWHERE) -> AskedCall:
+    """Read the number and find its carrier and reach. Raises ValueError for a duration finer than a nanosecond."""
+    number = read_number(facts.destination or "", context)
+    caller = read_number(facts.caller, context)
+    found = CarrierFound(facts.carrier, "given") if facts.carrier else carrier_of(number.key, at=facts.at)
+    call = Call(
+        key=_key(facts, number),
+        at=facts.at,
+        quantity=nanoseconds(facts.duration) if facts.units is None else facts.units,
+        kind=facts.kind,
+        carrier=found.code,
+        reach=reach_of(number, caller),
+        elapsed=nanoseconds(facts.elapsed) if facts.kind == VOICE else int(facts.elapsed),
+        continued=facts.continued,
+        dialled=facts.destination or "",
+    )
+    return AskedCall(call, number, found.code, found.found_by, found.city)
+
+
+def _key(facts: CallFacts, number: Number) -> str | None:
+    """ "" without a number, None for one that cannot be called."""
+    if facts.destination is None:
+        return ""
+    return None if number.kind in (Kind.INVALID, Kind.HIDDEN) else number.key

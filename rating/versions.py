@@ -1,0 +1,153 @@
+"""What a deck version contains, and how the database's rows become the engine's terms.
+
+A published version holds the rows whose range covers its number; a draft holds its base's rows without those that it
+ends, and the rows of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Collate
+
+from rating.compiled import CompiledVersion, compile_version
+from rating.formats.directives import dates_text, read_dates
+from rating.formats.fields import tiers
+from rating.models import DeckVersion, Rate, RateEnd, TimeBand
+from rating.terms import BandTerms, RateTerms, TierTerms, VersionTerms
+
+State = DeckVersion.State
+LASTING = (State.PUBLISHED, State.WITHDRAWN)
+
+# Everything of a row that is not its place in the history of versions; the order is that of all set-based statements.
+CONTENT = (
+    "prefix", "key", "destination", "enabled", "carrier", "reach", "kind", "band", "priority", "rate", "rate_unit",
+    "first_rate", "first_increment", "next_increment", "tiers", "connect_fee", "free_kind", "free_seconds",
+    "min_charge", "cap", "cap_kind", "rounding", "decimals", "blocked", "effective_from", "effective_to",
+    "cost_rate", "comment",
+)  # fmt: skip
+# The same on every database, whatever its collation.
+EXPORT_ORDER: tuple[Combinable, ...] = (
+    *(Collate(name, "C") for name in ("prefix", "carrier", "reach", "band")),
+    F("effective_from").asc(nulls_first=True), Collate("kind", "C"), F("priority").asc(nulls_first=True), F("id"),
+)  # fmt: skip
+
+
+def rates_of(version: DeckVersion) -> QuerySet[Rate]:
+    """The rows that the version consists of."""
+    is_draft = version.state == State.DRAFT
+    number = version.base if is_draft else version.number
+    unpublished = DeckVersion.objects.filter(deck_id=version.deck_id).exclude(state__in=LASTING).values("number")
+    inherited = (
+        Q(valid_from_version__lte=number)
+        & (Q(valid_to_version__isnull=True) | Q(valid_to_version__gt=number))
+        & ~Q(valid_from_version__in=unpublished)
+    )
+    rows = Rate.objects.filter(deck_id=version.deck_id)
+    if not is_draft:
+        return rows.filter(inherited)
+    ended = RateEnd.objects.filter(draft=version).values("rate_id")
+    return rows.filter((inherited & ~Q(pk__in=ended)) | Q(valid_from_version=version.number))
+
+
+def bands_of(version: DeckVersion) -> list[BandTerms]:
+    """The time bands of the version, by name."""
+    return [band_terms(band) for band in TimeBand.objects.filter(version=version).order_by("name")]
+
+
+def head_of(version: DeckVersion) -> VersionTerms:
+    """What all rows of the version share; `version.deck` must be loaded with its carrier."""
+    deck = version.deck
+    return VersionTerms(
+        deck=deck.code,
+        version=version.number,
+        version_id=version.pk,
+        family=deck.family,
+        carrier=deck.carrier.code if deck.carrier else "",
+        currency=deck.currency,
+        zone=deck.zone,
+        numbering=deck.numbering,
+        rounding=deck.rounding,
+        decimals=deck.decimals,
+        effective_from=version.effective_from,
+    )
+
+
+def compiled(version: DeckVersion) -> CompiledVersion:
+    """The version ready for look-ups; reads all of its rows. Raises TermsRefused when a row cannot be priced."""
+    return compile_version(head_of(version), rows=keyed_rows(rates_of(version)), bands=bands_of(version))
+
+
+def keyed_rows(rates: QuerySet[Rate]) -> Iterator[RateTerms]:
+    """The rows as the engine wants them: the prefix is what a number's key is compared with."""
+    rows = rates.values_list("id", *CONTENT).iterator(chunk_size=20_000)
+    return (_terms((rate_id, key, key, *values)) for rate_id, _prefix, key, *values in rows)
+
+
+def exported_rates(version: DeckVersion) -> Iterator[RateTerms]:
+    """The rows as a file shows them: prefixes as dialled, in the order of exports."""
+    rows = rates_of(version).order_by(*EXPORT_ORDER).values_list("id", *CONTENT).iterator(chunk_size=20_000)
+    return (_terms(row) for row in rows)
+
+
+def band_terms(band: TimeBand) -> BandTerms:
+    """The engine's form of a stored band."""
+    return BandTerms(
+        name=band.name,
+        classes=tuple(band.classes),
+        weekdays=tuple(band.weekdays),
+        years=tuple(band.years),
+        months=tuple(band.months),
+        month_days=tuple(band.month_days),
+        dates=tuple(read_dates(text) for text in band.dates),
+        start=band.start,
+        end=band.end,
+        priority=band.priority,
+    )
+
+
+def store_bands(version: DeckVersion, bands: Iterable[BandTerms]) -> None:
+    """Give the draft these bands in place of its own."""
+    TimeBand.objects.filter(version=version).delete()
+    TimeBand.objects.bulk_create(
+        TimeBand(
+            version=version,
+            name=band.name,
+            classes=list(band.classes),
+            weekdays=list(band.weekdays),
+            years=list(band.years),
+            months=list(band.months),
+            month_days=list(band.month_days),
+            dates=[dates_text(first, last) for first, last in band.dates],
+            start=band.start,
+            end=band.end,
+            priority=band.priority,
+        )
+        for band in bands
+    )
+
+
+def export_head(version: DeckVersion) -> dict[str, object]:
+    """What the `#!deck` line of the version's file says."""
+    deck = version.deck
+    return {
+        "currency": deck.currency,
+        "zone": ZoneInfo(deck.zone).key,
+        "numbering": deck.numbering,
+        "rounding": deck.rounding,
+        "decimals": deck.decimals,
+    }
+
+
+def _terms(row: Sequence[Any]) -> RateTerms:
+    rate_id, prefix, _key, *values = row
+    fields = dict(zip(CONTENT[2:], values, strict=True))
+    fields["tiers"] = read_tiers(fields["tiers"])
+    return RateTerms(rate_id=rate_id, prefix=prefix, **fields)
+
+
+def read_tiers(text: str) -> tuple[TierTerms, ...]:
+    """The stored text of a row's tiers."""
+    return tiers(text) if text else ()

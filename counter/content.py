@@ -1,0 +1,77 @@
+"""The canonical content of a use: what a repeat under the same key must equal, however its times are spelt."""
+
+from datetime import datetime
+
+import msgspec
+
+from counter.errors import IdempotencyConflict, Invalid
+from counter.uses import CallFacts, ServiceUse, UseRequest
+from rating.segments import read_number
+
+SVCNO_DAY = "%Y%m%d"
+
+CONTENT_FIELDS = (
+    "accno", "label", "start_time", "finish_time", "count", "organization", "caller", "called", "call_type",
+    "agent_answer_time", "answered", "answer_basis", "trunk", "carrier",
+)  # fmt: skip
+START_FIELDS = (
+    "accno", "label", "start_time", "count", "organization", "expire", "caller", "called", "call_type", "max_seconds",
+    "ring_timeout", "max_seconds_step",
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+
+
+def instant(at: datetime | None) -> int | None:
+    """An instant as whole microseconds since 1970, so that spelling and zone do not matter."""
+    if at is None:
+        return None
+    return round(at.timestamp() * 1_000_000)  # exact: a double holds microseconds until the year 2255
+
+
+def number_key(text: str) -> str:
+    """The number as compared: its key, or the text itself when it cannot be read."""
+    return (read_number(text).key or text) if text else ""
+
+
+def use_content(use: ServiceUse) -> str:
+    """The canonical content of a use: what a repeat under the same key must equal."""
+    call = use.call or CallFacts()
+    values = (
+        use.accno, use.label, instant(use.start), instant(use.finish), use.count, use.organization,
+        number_key(call.caller), number_key(call.called), call.call_type, instant(call.agent_answer_at),
+        call.answered, call.answer_basis, call.trunk, call.carrier,
+    )  # fmt: skip
+    return _encoder.encode(values).decode()
+
+
+def start_content(request: UseRequest) -> str:
+    """The canonical content of a start."""
+    call = request.call or CallFacts()
+    values = (
+        request.accno, request.label, instant(request.start), request.count, request.organization,
+        instant(request.expire), number_key(call.caller), number_key(call.called), call.call_type,
+        request.max_seconds, request.ring_timeout, request.step,
+    )  # fmt: skip
+    return _encoder.encode(values).decode()
+
+
+def require_same(stored: str, given: str, names: tuple[str, ...]) -> None:
+    """Raises IdempotencyConflict that names the differing fields, never their values."""
+    if stored == given:
+        return
+    old, new = msgspec.json.decode(stored), msgspec.json.decode(given)
+    differing = [name for name, before, after in zip(names, old, new, strict=True) if before != after]
+    raise IdempotencyConflict(f"differs in: {', '.join(differing)}", fields=differing)
+
+
+def svcno_of(record_id: int, created_at: datetime) -> str:
+    """The service number of a record: S, the UTC day of its making, its id."""
+    return f"S{created_at.strftime(SVCNO_DAY)}{record_id:08d}"
+
+
+def record_id_of(svcno: str) -> int:
+    """The record behind a service number. Raises Invalid when it is none of ours."""
+    if not (svcno.isascii() and len(svcno) <= 32 and svcno[:1] == "S" and svcno[1:].isdigit() and len(svcno) >= 17):
+        raise Invalid("svcno is not one of ours", fields={"svcno": "unknown form"})
+    return int(svcno[9:])

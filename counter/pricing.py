@@ -1,0 +1,277 @@
+"""What a use costs: per use, per duration, or by rate deck. Pure given the item, the opening and the tariffs.
+
+Amounts are Decimals in the item's currency; durations are measured in whole microseconds, so that a fraction of a
+second is neither lost nor invented.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from billing_platform.money import amount_text, round_amount
+from counter.errors import Invalid, NoRate, WrongChargeMode
+from counter.items import Item, Mode, Opening
+from counter.uses import CallFacts
+from rating import engine, tariffs
+from rating.carriers import UNKNOWN, CarrierFound, carrier_of
+from rating.engine import Call, Price, PricingError, Tariff
+from rating.question import AskedCall
+from rating.segments import Kind, Number, NumberContext, reach_of, read_number
+
+ZERO = Decimal(0)
+MICROSECOND = timedelta(microseconds=1)
+SIX_PLACES = 6
+TO_DEFAULT_DECK = frozenset({"no_tariff", "no_rate", "band_gap", "blocked", "bad_number"})
+ESTIMATE_POLICY = "highest"
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A use to price, its times settled. `covered_seconds` and `covered_uses` were paid with package units."""
+
+    item: Item
+    opening: Opening | None
+    organization: str
+    accno: str
+    start: datetime
+    finish: datetime
+    count: int
+    call: CallFacts | None
+    rate_policy: str = ""
+    covered_seconds: int = 0
+    covered_uses: int = 0
+
+    @property
+    def microseconds(self) -> int:
+        return (self.finish - self.start) // MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a use costs and why. `explanation` is JSON text; `default_rate_head` names the number that had no rate."""
+
+    cost: Decimal
+    currency: str
+    charged_seconds: int
+    count: Decimal
+    deck_version: str
+    explanation: str
+    warnings: tuple[str, ...] = ()
+    default_rate_head: str = ""
+
+
+def price_use(question: Question) -> Charge:
+    """The charge for a use. Raises NoRate, Invalid, WrongChargeMode."""
+    mode = question.item.mode
+    if mode == Mode.RESOURCE:
+        raise WrongChargeMode("occupancy is not charged by use")
+    if question.call is not None and not question.call.answered:
+        return Charge(
+            ZERO, question.item.currency, 0, ZERO, "", _encoder.encode({"mode": mode, "answered": False}).decode()
+        )
+    if mode == Mode.BY_DECK:
+        return _price_by_deck(question)
+    return _price_per_use(question) if mode == Mode.PER_USE else _price_per_duration(question)
+
+
+def unit_price(item: Item, opening: Opening | None, at: datetime) -> tuple[Decimal, Decimal, int]:
+    """Price, connect fee and increment in force at an instant; the opening's own price wins. Raises NoRate."""
+    version = item.price_at(at)
+    if version is None and (opening is None or opening.price is None):
+        raise NoRate("the service has no price yet")
+    price = opening.price if opening is not None and opening.price is not None else None
+    if version is None:
+        assert price is not None
+        return price, ZERO, item.unit_seconds
+    return (price if price is not None else version.price), version.connect_fee, version.increment
+
+
+def _price_per_use(question: Question) -> Charge:
+    item = question.item
+    price, _, _ = unit_price(item, question.opening, question.start)
+    paid_uses = question.count - question.covered_uses
+    cost = round_amount(price * paid_uses, method=item.rounding, decimals=item.decimals)
+    why = {"mode": item.mode, "price": amount_text(price), "count": paid_uses, "amount": amount_text(cost)}
+    return Charge(cost, item.currency, 0, Decimal(question.count), "", _encoder.encode(why).decode())
+
+
+def _price_per_duration(question: Question) -> Charge:
+    item = question.item
+    price, connect_fee, increment = unit_price(item, question.opening, question.start)
+    microseconds = max(question.microseconds, item.min_seconds * 1_000_000) - question.covered_seconds * 1_000_000
+    increments = max(0, -(-microseconds // (increment * 1_000_000)))
+    fee = ZERO if question.covered_seconds or increments == 0 else connect_fee
+    cost = round_amount(fee + price * increments * question.count, method=item.rounding, decimals=item.decimals)
+    seconds = increments * increment
+    why = {
+        "mode": item.mode, "price": amount_text(price), "connect_fee": amount_text(fee), "increment": increment,
+        "increments": increments, "count": question.count, "amount": amount_text(cost),
+    }  # fmt: skip
+    return Charge(
+        cost, item.currency, seconds, _counted(seconds, item) * question.count, "", _encoder.encode(why).decode()
+    )
+
+
+def _counted(seconds: int, item: Item) -> Decimal:
+    return round_amount(Decimal(seconds) / item.unit_seconds, method="half_up", decimals=SIX_PLACES)
+
+
+# --- by deck ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeckPrices:
+    """The prices of the charged legs; `error` when they come from the default deck instead of the account's own."""
+
+    legs: dict[str, AskedCall]
+    prices: dict[str, Price]
+    error: PricingError | None
+
+    @property
+    def amount(self) -> Decimal:
+        return sum((price.amount for price in self.prices.values()), ZERO)
+
+
+def deck_prices(question: Question) -> DeckPrices:
+    """Price the charged legs by the account's decks, else the whole call by the default deck. Raises NoRate."""
+    legs = leg_calls(question)
+    try:
+        prices = {
+            leg: _priced(asked.call, leg_tariff(question, leg), question.rate_policy) for leg, asked in legs.items()
+        }
+    except PricingError as refused:
+        if refused.code not in TO_DEFAULT_DECK:
+            raise Invalid(refused.code, fields={"call": refused.code}) from refused
+        return DeckPrices(legs, _by_default_deck(question, legs, refused), refused)
+    return DeckPrices(legs, prices, None)
+
+
+def _price_by_deck(question: Question) -> Charge:
+    """Call = leg A + leg B, each rounded by its own rate. Time charged is that of leg B where B is charged."""
+    found, item = deck_prices(question), question.item
+    if any(price.currency != item.currency for price in found.prices.values()):
+        raise NoRate("currency_mismatch")
+    cost = round_amount(found.amount, method="half_up", decimals=SIX_PLACES)
+    timed = found.prices.get("b") or found.prices["a"]
+    seconds = -(-timed.billed // 1_000_000_000) + question.covered_seconds
+    versions = dict.fromkeys(f"{deck}:{number}" for price in found.prices.values() for deck, number in price.versions)
+    head = (next(iter(found.legs.values())).call.key or "")[:5] if found.error else ""
+    return Charge(
+        cost, item.currency, seconds, _counted(seconds, item), ",".join(versions)[:100],
+        _encoder.encode({**_why(question, found), "amount": amount_text(cost)}).decode(),
+        _deck_warnings(question, found), head,
+    )  # fmt: skip
+
+
+def _deck_warnings(question: Question, found: DeckPrices) -> tuple[str, ...]:
+    warnings = {
+        "no_number": question.call is None or not _number_of(question, question.item.legs),
+        "default_rate": found.error is not None,
+        "maximum_rate": question.rate_policy == ESTIMATE_POLICY,
+    }
+    return tuple(warning for warning, applies in warnings.items() if applies)
+
+
+def _why(question: Question, found: DeckPrices) -> dict[str, Any]:
+    lines = [
+        {"leg": leg, "number": _number_facts(found.legs[leg]), **price.explanation()}
+        for leg, price in found.prices.items()
+    ]
+    why: dict[str, Any] = {"mode": question.item.mode, "currency": question.item.currency, "lines": lines}
+    if question.covered_seconds:
+        why["covered_seconds"] = question.covered_seconds
+    if question.rate_policy:
+        why["rate_policy"] = question.rate_policy
+    if found.error is not None:
+        why["error"] = {"code": found.error.code, "detail": found.error.detail}
+    return why
+
+
+def _number_facts(asked: AskedCall) -> dict[str, str]:
+    return {
+        "key": asked.number.key, "kind": asked.number.kind, "carrier": asked.carrier,
+        "carrier_from": asked.carrier_from,
+    }  # fmt: skip
+
+
+def leg_calls(question: Question) -> dict[str, AskedCall]:
+    """The charged legs of a use, each as the engine's question. Leg A counts from the agent's own answer."""
+    item, call = question.item, question.call or CallFacts()
+    legs: dict[str, AskedCall] = {}
+    if item.legs in {"a", "both"}:
+        legs["a"] = _leg_call(question, call, call.caller, start=call.agent_answer_at or question.start)
+    if item.legs in {"b", "both"}:
+        legs["b"] = _leg_call(question, call, call.called, start=question.start)
+    return legs
+
+
+def _leg_call(question: Question, facts: CallFacts, text: str, *, start: datetime) -> AskedCall:
+    """Read the number, find its carrier - the number decides, the record's hint helps where it does not - and reach."""
+    context = NumberContext(settings.RATING_HOME_AREA)
+    number, caller = read_number(text, context), read_number(facts.caller, context)
+    found = carrier_of(number.key, at=question.start) if number.key else UNKNOWN
+    if not found.code and facts.carrier:
+        found = CarrierFound(facts.carrier, "given")
+    microseconds = max(0, (question.finish - start) // MICROSECOND)
+    covered = min(question.covered_seconds * 1_000_000, microseconds)
+    call = Call(
+        key=_key(text, number), at=start + timedelta(microseconds=covered), quantity=(microseconds - covered) * 1000,
+        carrier=found.code, reach=reach_of(number, caller), elapsed=covered * 1000, dialled=text,
+    )  # fmt: skip
+    return AskedCall(call, number, found.code, found.found_by, found.city)
+
+
+def _key(text: str, number: Number) -> str | None:
+    """ "" without a number, None for one that cannot be called."""
+    if not text:
+        return ""
+    return None if number.kind in {Kind.INVALID, Kind.HIDDEN} else number.key
+
+
+def _number_of(question: Question, legs: str) -> str:
+    call = question.call or CallFacts()
+    return call.caller if legs == "a" else call.called
+
+
+def leg_tariff(question: Question, leg: str) -> Tariff:
+    """The tariff of a leg: category `label.leg` where it was assigned, else `label`."""
+    return tariffs.tariff_for(
+        tenant=question.organization, category=f"{question.item.label}.{leg}", subject=question.accno,
+        at=question.start, currency=question.item.currency,
+    )  # fmt: skip
+
+
+def warm_tariffs(parties: Iterable[tuple[str, Item, str]], *, at: datetime) -> None:
+    """Have the decks of (organisation, item, accno) compiled before a transaction that must not wait for them."""
+    keys = {
+        (tariffs.MAIN, organization, f"{item.label}.{leg}", accno)
+        for organization, item, accno in parties
+        if item.mode == Mode.BY_DECK
+        for leg in (("a", "b") if item.legs == "both" else (item.legs,))
+    }
+    if keys:
+        tariffs.warm(keys, at=at)
+
+
+def _priced(call: Call, tariff: Tariff, rate_policy: str) -> Price:
+    return engine.dearest(call, tariff) if rate_policy == ESTIMATE_POLICY else engine.price_call(call, tariff)
+
+
+def _by_default_deck(question: Question, legs: dict[str, AskedCall], refused: PricingError) -> dict[str, Price]:
+    """Usage that has happened is charged whatever is missing: the whole call by the default deck."""
+    tariff = tariffs.default_tariff(question.item.currency, at=question.start)
+    if tariff is None:
+        raise NoRate(refused.code) from refused
+    try:
+        return {
+            leg: engine.price_call(replace(asked.call, key=asked.call.key or ""), tariff) for leg, asked in legs.items()
+        }
+    except PricingError as error:
+        raise NoRate(error.code) from error

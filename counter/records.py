@@ -1,0 +1,152 @@
+"""Rows of service records as the hot path reads and writes them: whole batches, no model instances."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import IntegrityError, connection
+
+from billing_platform.copying import Cell, copy_rows
+from counter.content import svcno_of
+from counter.models import ServiceRecord
+from counter.uses import UseReceipt
+
+State = ServiceRecord.State
+
+
+class Overtaken(Exception):
+    """Another transaction committed one of these uses in this moment: read again, then it is a repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A service record as stored."""
+
+    id: int
+    item_id: int
+    providerno: str
+    account_id: int
+    state: str
+    organization: str
+    start_at: datetime
+    finish_at: datetime | None
+    created_at: datetime
+    expires_at: datetime | None
+    hold_id: int | None
+    start_content: str | None
+    content: str
+    cost: Decimal
+    currency: str
+    charged_seconds: int
+    charged_count: Decimal
+    pack_units: Decimal
+    deck_version: str
+    warnings: str
+    explanation: str
+    estimated: bool
+    transfer_id: int | None
+
+    @property
+    def svcno(self) -> str:
+        return svcno_of(self.id, self.created_at)
+
+    def receipt(self, *, duplicate: bool) -> UseReceipt:
+        """The stored outcome of an ended use."""
+        assert self.finish_at is not None
+        return UseReceipt(
+            self.svcno, str(self.id), self.start_at, self.finish_at, self.charged_count, self.cost, self.currency,
+            self.charged_seconds, self.deck_version, self.pack_units, tuple(filter(None, self.warnings.split(","))),
+            duplicate=duplicate,
+        )  # fmt: skip
+
+
+_COLUMNS = ", ".join(Stored.__dataclass_fields__)
+
+
+def find_by_keys(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Stored]:
+    """The records of (item, providerno) keys that exist."""
+    wanted = list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM counter_servicerecord WHERE (item_id, providerno) IN"  # noqa: S608  constant columns
+            " (SELECT * FROM unnest(%s::bigint[], %s::text[]))",
+            [[key[0] for key in wanted], [key[1] for key in wanted]],
+        )
+        return {(row[1], row[2]): Stored(*row) for row in cursor.fetchall()}
+
+
+def find_by_ids(ids: Iterable[int]) -> dict[int, Stored]:
+    """The records with these ids."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} FROM counter_servicerecord WHERE id = ANY(%s)", [list(ids)])  # noqa: S608
+        return {row[0]: Stored(*row) for row in cursor.fetchall()}
+
+
+def lock_records(ids: Iterable[int]) -> dict[int, Stored]:
+    """The records with these ids, locked in id order, as they are now."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_COLUMNS} FROM counter_servicerecord WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
+            [wanted],
+        )
+        return {row[0]: Stored(*row) for row in cursor.fetchall()}
+
+
+def new_ids(how_many: int) -> list[int]:
+    """Ids for records to be written."""
+    if not how_many:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('counter_servicerecord_id_seq') FROM generate_series(1, %s)", [how_many])
+        return [row[0] for row in cursor.fetchall()]
+
+
+ENDED_COLUMNS = (
+    "id", "item_id", "providerno", "account_id", "state", "organization", "application", "summary", "record_ref",
+    "start_at", "finish_at", "count", "created_at", "ended_at", "refusal", "content", "cost", "currency",
+    "charged_seconds", "charged_count", "pack_units", "deck_version", "warnings", "explanation", "estimated",
+    "transfer_id",
+)  # fmt: skip
+
+
+def insert_ended(rows: Sequence[Sequence[Cell]]) -> None:
+    """Write uses in their final state, columns as `ENDED_COLUMNS`. Raises Overtaken when a key exists meanwhile."""
+    if not rows:
+        return
+    try:
+        copy_rows("counter_servicerecord", ENDED_COLUMNS, rows)
+    except IntegrityError as error:
+        if error.__cause__.diag.constraint_name != "use_once":  # type: ignore[union-attr]  # psycopg2's diagnostics
+            raise
+        raise Overtaken from error
+
+
+def update_ended(changes: Sequence[dict[str, Any]]) -> None:
+    """Set the charge in force of locked records that were started, or whose charge is replaced: one UPDATE."""
+    if not changes:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE counter_servicerecord r SET
+                providerno = t.providerno, state = 'ended', organization = t.organization, application = t.application,
+                summary = t.summary, record_ref = t.record_ref, start_at = t.start_at, finish_at = t.finish_at,
+                count = t.count, ended_at = t.ended_at, content = t.content, cost = t.cost, currency = t.currency,
+                charged_seconds = t.charged_seconds, charged_count = t.charged_count, pack_units = t.pack_units,
+                deck_version = t.deck_version, warnings = t.warnings, explanation = t.explanation,
+                estimated = t.estimated, transfer_id = t.transfer_id
+            FROM json_to_recordset(%s) AS t(
+                id bigint, providerno text, organization text, application text, summary text, record_ref text,
+                start_at timestamptz, finish_at timestamptz, count int, ended_at timestamptz, content text,
+                cost numeric, currency text, charged_seconds int, charged_count numeric, pack_units numeric,
+                deck_version text, warnings text, explanation text, estimated bool, transfer_id bigint)
+            WHERE r.id = t.id
+            """,
+            [msgspec.json.encode(changes).decode()],
+        )

@@ -58,6 +58,7 @@ class MembershipInline(TabularInline):
     has_add_permission = has_change_permission = has_delete_permission = has_view_permission
 
 
+admin.site.index_title = _("Workbench")
 admin.site.unregister(User)
 admin.site.unregister(Group)  # roles come from memberships
 
@@ -93,7 +94,9 @@ class MembershipAdmin(RoleAdmin):
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     scopes = forms.MultipleChoiceField(
-        label=_("scopes"), choices=Scope.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget
+        label=_("scopes"),
+        choices=[(scope, scope) for scope in Scope.values],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
 
     class Meta:

@@ -26,6 +26,7 @@ BEAT = {  # task: seconds from slot to slot
     "counter.tasks.expire_uses_task": 30,
     "callcontrol.tasks.sweep_callbacks_task": 30,
     "callcontrol.tasks.resubmit_pending_uses_task": 60,
+    "ledger.tasks.expire_lots_task": 60,
     "ledger.tasks.verify_recent_task": 300,
 }
 DAILY = {  # task: hour and minute, UTC; a day is sealed two hours after it ended in Shanghai

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-Cell = str | int | bool | Decimal | datetime | None
+Cell = str | int | bool | bytes | Decimal | datetime | None
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
@@ -19,6 +19,8 @@ def _cell(value: Cell) -> str:
         return value.translate(_ESCAPES) if "\\" in value or not value.isprintable() else value
     if isinstance(value, bool):
         return "t" if value else "f"
+    if isinstance(value, bytes):
+        return "\\\\x" + value.hex()  # the backslash itself is escaped
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 

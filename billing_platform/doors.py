@@ -1,7 +1,7 @@
 """The door of a plain Django view: methods, caller, audience, CSRF for people, refusals as answers. Nothing else."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Concatenate, ParamSpec, cast
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -56,18 +56,23 @@ def admitted_caller(request: HttpRequest, audience: Audience) -> Caller:
     return caller
 
 
-def _check_method(request: HttpRequest, allowed: frozenset[str]) -> None:
-    if request.method not in allowed:
-        raise MethodNotAllowed(allowed=sorted(allowed))
+def _audience_of(request: HttpRequest, audiences: Mapping[str, Audience]) -> Audience:
+    method = "GET" if request.method == "HEAD" else str(request.method)
+    if method not in audiences:
+        raise MethodNotAllowed(allowed=sorted(audiences))
+    return audiences[method]
 
 
 def door(
-    audience: Audience, methods: tuple[str, ...] = ("GET",)
+    audience: Audience | Mapping[str, Audience], methods: tuple[str, ...] = ("GET",)
 ) -> Callable[
     [Callable[Concatenate[CallerRequest, Rest], HttpResponse]], Callable[Concatenate[HttpRequest, Rest], HttpResponse]
 ]:
-    """Wraps a view: only these methods (HEAD comes with GET), only this audience; `request.caller` is set."""
-    allowed = frozenset(methods) | ({"HEAD"} if "GET" in methods else frozenset())
+    """Wraps a view: only these methods (HEAD comes with GET), only this audience; `request.caller` is set.
+
+    A mapping of method to Audience serves each method to its own callers.
+    """
+    audiences = dict.fromkeys(methods, audience) if isinstance(audience, Audience) else dict(audience)
 
     def wrap(
         view: Callable[Concatenate[CallerRequest, Rest], HttpResponse],
@@ -75,9 +80,8 @@ def door(
         @functools.wraps(view)
         def guarded(request: HttpRequest, /, *args: Rest.args, **kwargs: Rest.kwargs) -> HttpResponse:
             try:
-                _check_method(request, allowed)
                 known = cast("CallerRequest", request)
-                known.caller = admitted_caller(request, audience)
+                known.caller = admitted_caller(request, _audience_of(request, audiences))
                 return view(known, *args, **kwargs)
             except Exception as exception:
                 error = platform_error(exception)
@@ -85,7 +89,8 @@ def door(
                     raise
                 return error_response(error, request)
 
-        guarded.audience = audience  # type: ignore[attr-defined]  # tests walk the routes and read it
+        # The schema and the tests walk the routes and read these.
+        guarded.audience, guarded.methods = audience, tuple(audiences)  # type: ignore[attr-defined]
         return csrf_exempt(guarded)
 
     return wrap

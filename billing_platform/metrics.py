@@ -15,7 +15,6 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 AROUND_HALF = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 2.0, 5.0, 30.0, 300.0)
 AGES = (1, 5, 30, 60, 300, 900, 3600, 86400)
@@ -77,6 +76,7 @@ job_last_success = Gauge(
 job_duration = Histogram("billing_job_duration_seconds", "Duration of a run", ["job"])
 job_runs = Counter("billing_job_runs_total", "Runs ended", ["job", "exit_code"])
 counter_calls = Counter("billing_counter_calls_total", "gRPC calls answered", ["method", "code"])
+counter_repeats = Counter("billing_counter_repeats_total", "Calls that a client library sent again", ["method"])
 counter_duration = Histogram("billing_counter_duration_seconds", "gRPC call", ["method"], buckets=FAST)
 counter_naive_times = Counter("billing_counter_naive_times_total", "Times without offset taken as UTC")
 counter_batch_size = Histogram(

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-ORACLE_CHECKS = [  # () -> Iterable[ledger.audit.Finding]
+ORACLE_CHECKS = [  # () -> Iterable[billing_platform.oracle.Finding]
     "ledger.audit.ledger_findings",
     "counter.audit.use_findings",
     "cdr.audit.record_findings",

@@ -45,6 +45,14 @@ def choice(name: str, default: str, allowed: set[str]) -> str:
     return value
 
 
+def rate(name: str, default: str) -> tuple[int, int]:
+    """`30/60`: thirty at once, refilled over sixty seconds."""
+    tokens, _slash, seconds = text(name, default).partition("/")
+    if not (tokens.isdigit() and seconds.isdigit() and int(tokens) and int(seconds)):
+        raise ImproperlyConfigured(f"{name}={text(name)!r}: write tokens/seconds, for example 30/60")
+    return int(tokens), int(seconds)
+
+
 def secret(name: str, default: str = "") -> str:
     """`NAME_FILE` wins over `NAME`; a named file that is missing stops the start."""
     path = text(f"{name}_FILE")
@@ -179,6 +187,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False  # its rows are for the lock-out, and its words are English only
 AXES_LOCKOUT_CALLABLE = "billing_platform.pages.locked_out"
 CSRF_FAILURE_VIEW = "billing_platform.pages.csrf_refused"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -197,7 +206,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024 + 1024
 
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "billing_platform" / "locale"]
+LOCALE_PATHS = [BASE_DIR / "billing_platform" / "locale", BASE_DIR / "billing_platform" / "theme_locale"]
 TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 STATIC_URL = "/static/"
@@ -221,6 +230,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Billing platform API",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "billing_platform.docs.add_doors"],
     "SERVE_PERMISSIONS": ["billing_platform.api.AudiencePermission"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -298,6 +308,9 @@ COUNTER_TLS_CA = text("COUNTER_TLS_CA")
 COUNTER_ALLOW_PLAINTEXT = flag("COUNTER_ALLOW_PLAINTEXT")
 COUNTER_REFLECTION = flag("COUNTER_REFLECTION")
 
+# --- ledger -----------------------------------------------------------------------------------------------------------
+ADJUSTMENT_SECOND_PERSON_ABOVE = number("ADJUSTMENT_SECOND_PERSON_ABOVE", 1000)  # in the account's currency
+
 # --- rating -----------------------------------------------------------------------------------------------------------
 RATING_DEFAULT_DECK = text("RATING_DEFAULT_DECK", "default")
 RATING_MISSING_RATE_AT_GATE = choice("RATING_MISSING_RATE_AT_GATE", "default", {"default", "refuse"})
@@ -310,6 +323,9 @@ CDR_INLINE_BUDGET = number("CDR_INLINE_BUDGET_MS", 2000, at_least=50) / 1000  # 
 CDR_MIN_SECONDS = number("CDR_MIN_SECONDS", 1)
 CDR_MAX_AGE_DAYS = number("CDR_MAX_AGE", 90, at_least=1)
 CDR_MERGE_WAIT = number("CDR_MERGE_WAIT", 600)  # seconds
+CALLBACK_AGENT_RATE = rate("CALLBACK_AGENT_RATE", "30/60")  # calls per agent: at once, refilled over seconds
+CALLBACK_CUSTOMER_RATE = rate("CALLBACK_CUSTOMER_RATE", "5/60")  # calls to one customer
+CALLBACK_STREAMS_MAX = number("CALLBACK_STREAMS_MAX", 4)  # event streams a process keeps open at once
 
 # --- the outside ------------------------------------------------------------------------------------------------------
 OUTSIDE_ALLOWED_PRIVATE_NETS = words(
@@ -328,6 +344,7 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["stderr"], "propagate": False},
         "axes": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # it writes whole addresses, with the numbers in them
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

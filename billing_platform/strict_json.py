@@ -17,18 +17,27 @@ DEPTH_MAX = 8
 DIGITS_MAX = 40  # of an integer or a fraction; more is an attack or a mistake
 
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_OPENING, _CLOSING = b"[{", b"]}"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def _structure(body: bytes) -> bytes:
+    """The brackets outside strings. Up to the first error the parser and this agree on what is a string."""
+    if b"\\" in body:
+        return _STRINGS.sub(b"", body).translate(None, _NOT_STRUCTURE)
+    kept = body.translate(None, _NOT_STRUCTURE).replace(b'""', b"")  # what two neighbouring quotes enclose is nothing
+    return _STRINGS.sub(b"", kept) if b'"' in kept else kept
+
+
 def depth_of(body: bytes) -> int:
-    """The deepest nesting of brackets outside strings; an unclosed string ends the count (the parser refuses it)."""
+    """The deepest nesting of brackets, before any parser recurses into it."""
     depth = deepest = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
-        if bracket in b"[{":
+    for letter in _structure(body):
+        if letter in _OPENING:
             depth += 1
             deepest = max(deepest, depth)
-        else:
+        elif letter in _CLOSING:
             depth -= 1
     return deepest
 

@@ -18,7 +18,10 @@ urlpatterns = [
     path("api/schema/", docs.SchemaView.as_view(), name="schema"),
     path("api/docs/", docs.DocsView.as_view(), name="docs"),
     path("api/v1/jobs/<int:job_id>", jobs_api.job_view, name="job"),
+    path("api/v1/", include("ledger.urls")),
     path("api/v1/", include("rating.urls")),
+    path("api/v1/", include("cdr.urls")),
+    path("", include("callcontrol.urls")),
 ]
 
 handler400 = "billing_platform.pages.bad_request"

@@ -18,6 +18,7 @@ from rating.admin_rates import RATE_READERS, RATE_WRITERS, RateAdmin, TimeBandAd
 from rating.decks import (
     Publication,
     discard_draft,
+    in_force_first,
     open_draft,
     publish_version,
     revert_deck,
@@ -118,10 +119,14 @@ class DeckVersionAdmin(ReadOnlyAdmin):
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(self.writers & caller_of_request(request).roles)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DeckVersion]:
+        in_force = in_force_first(DeckVersion.objects.filter(deck=OuterRef("deck")), clock.now())
+        return DeckVersion.objects.annotate(in_force_id=Subquery(in_force.values("pk")[:1]))
+
     @admin.display(description=_("state"))
-    def standing(self, version: DeckVersion) -> str:
+    def standing(self, version: Any) -> str:
         names = {"scheduled": _("scheduled"), "live": _("live"), "superseded": _("superseded")}
-        now = standing(version, clock.now())
+        now = standing(version, clock.now(), in_force_id=version.in_force_id)
         return str(names.get(now, version.get_state_display()))
 
     @detail_action(_("Rates"), path="rates", permission="view")

@@ -1,18 +1,19 @@
 """The rates of a version in the admin: seen when published, edited while it is a draft."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.contrib import admin
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform.admin_rules import RoleAdmin, RoleSet
+from billing_platform.auth import caller_of_request
 from billing_platform.models import Role
 from rating.admin_forms import BandForm, RateForm
-from rating.decks import end_rates
+from rating.decks import end_rates, remove_rates
 from rating.models import DeckVersion, Rate
 from rating.versions import rates_of
 
@@ -97,32 +98,28 @@ class RateAdmin(RoleAdmin):
         return super().has_delete_permission(request, obj) and _draft_of(request) is not None
 
     def save_model(self, request: HttpRequest, obj: Rate, form: Any, change: Any) -> None:
-        draft = _draft_of(request)
+        draft = _draft_of(request)  # Django's form page is one transaction: the copy and the end of the original
         assert draft is not None  # the permissions above
-        with transaction.atomic():
-            if change and obj.valid_from_version != draft.number:
-                end_rates(draft, [obj.pk])
-                obj.pk, obj.valid_to_version = None, None
-                obj._state.adding = True
-            obj.deck, obj.valid_from_version = draft.deck, draft.number
-            super().save_model(request, obj, form, change)
+        if change and obj.valid_from_version != draft.number:
+            end_rates(draft, [obj.pk])
+            obj.pk, obj.valid_to_version = None, None
+            obj._state.adding = True
+        obj.deck, obj.valid_from_version = draft.deck, draft.number
+        super().save_model(request, obj, form, change)
 
     def delete_model(self, request: HttpRequest, obj: Rate) -> None:
-        self._end(request, [obj])
+        self._remove(request, [obj])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Rate]) -> None:
-        self._end(request, list(queryset))
+        self._remove(request, queryset)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         return [str(rate) for rate in objs[:100]], {}, set(), []
 
-    def _end(self, request: HttpRequest, rates: list[Rate]) -> None:
+    def _remove(self, request: HttpRequest, rates: Iterable[Rate]) -> None:
         draft = _draft_of(request)
         assert draft is not None  # the permissions above
-        with transaction.atomic():
-            for rate in rates:
-                self.note(request, "delete", rate, change=({"prefix": rate.prefix, "rate": str(rate.rate)}, None))
-            end_rates(draft, [rate.pk for rate in rates])
+        remove_rates(draft, rates, caller=caller_of_request(request))
 
 
 def _draft_of(request: HttpRequest) -> DeckVersion | None:

@@ -25,13 +25,23 @@ DECK_READERS = audience(
 )
 
 
+# What suppliers ask is not shown to everybody who may see what customers pay.
+COST_READERS = audience(
+    roles=(Role.RATE_ADMIN.value, Role.OPS.value, Role.FINANCE.value, Role.AUDITOR.value, Role.PLATFORM_ADMIN.value),
+    scopes=(Scope.RATE_WRITE.value,),
+)
+
+
 @door(EXPLAINERS, ("POST",))
 def explain_view(request: CallerRequest) -> HttpResponse:
     """Why does this call cost that? The asker's organisation is the tenant unless it is bound to none."""
     question = read_json(request)
-    if isinstance(question, dict) and request.caller.organization:
-        question = {**question, "tenant": request.caller.organization}
-    return JsonResponse(explain(question))
+    if not isinstance(question, dict):
+        return JsonResponse(explain(question))
+    if Deck.objects.filter(code=str(question.get("deck")), purpose=Deck.Purpose.COST).exists():
+        COST_READERS.admit(request.caller)
+    tenant = request.caller.organization or question.get("tenant")
+    return JsonResponse(explain({**question, "tenant": tenant}))
 
 
 @door(DECK_READERS)

@@ -5,12 +5,13 @@ publishing of one deck passes through a lock on the deck's row, so of two people
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from billing_platform import clock
 from billing_platform.auth import Caller
@@ -27,8 +28,8 @@ from rating.versions import (
     LASTING,
     State,
     bands_of,
+    distinct_terms,
     head_of,
-    keyed_rows,
     rates_of,
     store_bands,
 )
@@ -93,18 +94,21 @@ def latest_version(deck: Deck) -> DeckVersion | None:
 
 def version_in_force(deck: Deck, at: datetime) -> DeckVersion | None:
     """The published version with the greatest effective instant <= `at`; of equals the later number."""
-    published = DeckVersion.objects.filter(deck=deck, state=State.PUBLISHED, effective_from__lte=at)
-    return published.select_related("deck__carrier").order_by("-effective_from", "-number").first()
+    return in_force_first(DeckVersion.objects.filter(deck=deck), at).select_related("deck__carrier").first()
 
 
-def standing(version: DeckVersion, at: datetime) -> str:
+def in_force_first(versions: QuerySet[DeckVersion], at: datetime) -> QuerySet[DeckVersion]:
+    """Of one deck's versions those that have taken effect, the one in force at `at` first."""
+    return versions.filter(state=State.PUBLISHED, effective_from__lte=at).order_by("-effective_from", "-number")
+
+
+def standing(version: DeckVersion, at: datetime, *, in_force_id: int | None) -> str:
     """scheduled, live or superseded for a published version at an instant; its stored state otherwise."""
     if version.state != State.PUBLISHED or version.effective_from is None:
         return str(version.state)
     if version.effective_from > at:
         return "scheduled"
-    current = version_in_force(version.deck, at)
-    return "live" if current is not None and current.pk == version.pk else "superseded"
+    return "live" if version.pk == in_force_id else "superseded"
 
 
 @transaction.atomic  # the draft appears with everything that its base hands down
@@ -143,7 +147,8 @@ def publish_draft(draft: DeckVersion, *, publication: Publication, caller: Calle
     _check_publishable(draft)
     at = clock.now()
     effective_from = _effective_from(deck, publication, at)
-    compile_version(head_of(draft), rows=keyed_rows(Rate.objects.filter(**_own_rows(draft))), bands=bands_of(draft))
+    added = Rate.objects.filter(**_own_rows(draft))
+    compile_version(head_of(draft), rows=distinct_terms(added), bands=bands_of(draft))  # raises what cannot be priced
     content_hash, rows = _content_hash(draft)
     _close_ended(draft)
     moved = claim(
@@ -200,6 +205,16 @@ def discard_draft(version_id: int, *, caller: Caller) -> None:
     store_bands(draft, [])
     claim(DeckVersion.objects.filter(pk=draft.pk), DeckVersion.TRANSITIONS, State.DISCARDED)
     record_act(caller, "deck.discard", target=("deckversion", draft.pk), change=({"deck": draft.deck.code}, None))
+
+
+@transaction.atomic  # the rows and their audit entries
+def remove_rates(draft: DeckVersion, rates: Iterable[Rate], *, caller: Caller) -> None:
+    """A person takes rows out of the draft's content."""
+    removed = list(rates)
+    for rate in removed:
+        before = {"deck": draft.deck.code, "prefix": rate.prefix, "rate": str(rate.rate)}
+        record_act(caller, "rate.delete", target=("rate", rate.pk), change=(before, None))
+    end_rates(draft, [rate.pk for rate in removed])
 
 
 def end_rates(draft: DeckVersion, rate_ids: list[int]) -> None:

@@ -20,8 +20,10 @@ from rating.versions import compiled
 
 MAIN = "main"
 ANYBODY = "*any"
-CALL_MAX = timedelta(days=31)  # a call that begins today may meet what begins until then
+CALL_MAX = timedelta(days=31)  # a call that begins now may meet what begins until then
+HOUR = timedelta(hours=1)
 TARIFFS_MAX = 50_000
+VERSIONS_MAX = 64  # that tariffs hold on to; beyond that all are built anew from the bounded cache
 CURRENCY = "CNY"
 
 
@@ -50,6 +52,8 @@ class _Present:
     calendar: Calendar
     families: Mapping[str, Mapping[str, tuple[_Version, ...]]]  # family -> carrier ("" = any) -> versions in order
     decks: Mapping[str, tuple[str, tuple[_Version, ...]]]  # deck code -> currency, versions in order
+    versions: dict[int, CompiledVersion] = field(default_factory=dict)
+    profiles: dict[TariffKey, list[TariffProfile]] = field(default_factory=dict)
     tariffs: dict[object, Tariff] = field(default_factory=dict)
 
 
@@ -79,16 +83,16 @@ def tariff_for(
     """The tariff of a use that begins at `at`. Without an assignment: one without subjects (`no_tariff`)."""
     present = _holder.present()
     key = TariffKey(plan, tenant, category, subject)
-    day = _day(at)
-    return present.tariffs.get((key, day, currency)) or _load_tariff(present, key, day=day, currency=currency)
+    hour = _hour(at)
+    return present.tariffs.get((key, hour, currency)) or _load_tariff(present, key, hour=hour, currency=currency)
 
 
 def warm(keys: Iterable[tuple[str, str, str, str]], *, at: datetime, currency: str = CURRENCY) -> None:
     """Have the tariffs of (plan, tenant, category, subject) ready, decks compiled."""
-    present, day = _holder.present(), _day(at)
+    present, hour = _holder.present(), _hour(at)
     for key in {TariffKey(*key) for key in keys}:
-        if (key, day, currency) not in present.tariffs:
-            _load_tariff(present, key, day=day, currency=currency)
+        if (key, hour, currency) not in present.tariffs:
+            _load_tariff(present, key, hour=hour, currency=currency)
     default_tariff(currency, at=at)
 
 
@@ -116,9 +120,9 @@ def deck_tariff(code: str, *, at: datetime, version: int | None = None) -> Tarif
     return tariff
 
 
-def _day(at: datetime) -> int:
-    """Tariffs are kept per UTC day; it raises TypeError for a naive time."""
-    return (at - _EPOCH).days
+def _hour(at: datetime) -> int:
+    """Tariffs are kept per hour, since the versions that a call may meet depend on it. TypeError for a naive time."""
+    return (at - _EPOCH) // HOUR
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -141,23 +145,25 @@ def _read_present(generation: tuple[int, int]) -> _Present:
     return _Present(generation, calendars.current(), families, decks)
 
 
-def _load_tariff(present: _Present, key: TariffKey, *, day: int, currency: str) -> Tariff:
-    if len(present.tariffs) > TARIFFS_MAX:
+def _load_tariff(present: _Present, key: TariffKey, *, hour: int, currency: str) -> Tariff:
+    if len(present.tariffs) > TARIFFS_MAX or len(present.versions) > VERSIONS_MAX:
         present.tariffs.clear()
-    chain, skipped = _Chain(present, key, day).resolve()
+        present.profiles.clear()
+        present.versions.clear()
+    chain, skipped = _Chain(present, key, hour).resolve()
     names = tuple(subject.name for subject in chain)
     # Accounts without rates of their own share the tariff of *any.
-    shared = (key.plan, key.tenant, key.category, names, skipped, day, currency)
+    shared = (key.plan, key.tenant, key.category, names, skipped, hour, currency)
     tariff = present.tariffs.setdefault(shared, Tariff(chain, present.calendar, currency, skipped))
-    present.tariffs[key, day, currency] = tariff
+    present.tariffs[key, hour, currency] = tariff
     return tariff
 
 
 class _Chain:
     """Resolves the subjects of one key: itself or *any, then the fallback subjects, depth first, each once."""
 
-    def __init__(self, present: _Present, key: TariffKey, day: int) -> None:
-        self._present, self._key, self._day = present, key, day
+    def __init__(self, present: _Present, key: TariffKey, hour: int) -> None:
+        self._present, self._key, self._hour = present, key, hour
         self._met: set[str] = set()
         self._subjects: list[Subject] = []
         self._skipped: list[str] = []
@@ -189,38 +195,45 @@ class _Chain:
             self._skipped.append(name)
 
     def _profiles(self, category: str, subject: str) -> list[TariffProfile]:
-        plan, tenant = self._key.plan, self._key.tenant
-        found = TariffProfile.objects.filter(plan=plan, tenant=tenant, category=category, subject=subject)
-        return sorted(found, key=lambda profile: profile.active_from or _EPOCH)
+        key = self._key._replace(category=category, subject=subject)
+        found = self._present.profiles.get(key)
+        if found is None:
+            rows = TariffProfile.objects.filter(**key._asdict())
+            found = sorted(rows, key=lambda profile: profile.active_from or _EPOCH)
+            self._present.profiles[key] = found
+        return found
 
     def _in_force(self, profiles: list[TariffProfile]) -> TariffProfile:
-        ends = _EPOCH + timedelta(days=self._day + 1)
+        ends = _EPOCH + (self._hour + 1) * HOUR
         started = [profile for profile in profiles if profile.active_from is None or profile.active_from < ends]
         return started[-1] if started else profiles[0]
 
     def _activation(self, profile: TariffProfile) -> Activation:
         family = self._present.families.get(profile.family, {})
-        timelines = {carrier: _met_on(versions, self._day) for carrier, versions in family.items()}
+        timelines = {carrier: _met_in(self._present, versions, self._hour) for carrier, versions in family.items()}
         return Activation(timelines, profile.active_from)
 
 
 def _deck_tariff(present: _Present, code: str, at: datetime) -> Tariff | None:
-    key = (code, _day(at))
+    key = (code, _hour(at))
     tariff = present.tariffs.get(key)
     if tariff is None and code in present.decks:
-        versions = _met_on(present.decks[code][1], _day(at))
+        versions = _met_in(present, present.decks[code][1], _hour(at))
         if versions:
             tariff = present.tariffs[key] = single_deck_tariff(versions, calendar=present.calendar)
     return tariff
 
 
-def _met_on(versions: tuple[_Version, ...], day: int) -> tuple[CompiledVersion, ...]:
-    """The versions that a call which begins on this day may meet, compiled."""
-    begins = _EPOCH + timedelta(days=day)
-    ends = begins + timedelta(days=1) + CALL_MAX
+def _met_in(present: _Present, versions: tuple[_Version, ...], hour: int) -> tuple[CompiledVersion, ...]:
+    """The versions that a call which begins in this hour may meet, compiled."""
+    begins = _EPOCH + hour * HOUR
+    ends = begins + HOUR + CALL_MAX
     replaced = sum(version.effective_from <= begins for version in versions) - 1  # all before the one in force
-    met = (version for version in versions[max(replaced, 0) :] if version.effective_from < ends)
-    return tuple(compiled_versions.load(version.id) for version in met)
+    met = [version.id for version in versions[max(replaced, 0) :] if version.effective_from < ends]
+    for version_id in met:
+        if version_id not in present.versions:
+            present.versions[version_id] = compiled_versions.load(version_id)
+    return tuple(present.versions[version_id] for version_id in met)
 
 
 def _always(version_id: int, *, is_draft: bool) -> CompiledVersion:

@@ -86,6 +86,14 @@ def keyed_rows(rates: QuerySet[Rate]) -> Iterator[RateTerms]:
     return (_terms((rate_id, key, key, *values)) for rate_id, _prefix, key, *values in rows)
 
 
+def distinct_terms(rates: QuerySet[Rate]) -> Iterator[RateTerms]:
+    """The terms that occur, each once, without the prefixes: enough to know that all of them can be priced."""
+    names = [name for name in CONTENT if name not in ("prefix", "key", "destination", "cost_rate", "comment")]
+    for values in rates.order_by().values_list(*names).distinct():
+        fields = dict(zip(names, values, strict=True))
+        yield RateTerms(rate_id=0, prefix="", **{**fields, "tiers": read_tiers(fields["tiers"])})
+
+
 def exported_rates(version: DeckVersion) -> Iterator[RateTerms]:
     """The rows as a file shows them: prefixes as dialled, in the order of exports."""
     rows = rates_of(version).order_by(*EXPORT_ORDER).values_list("id", *CONTENT).iterator(chunk_size=20_000)

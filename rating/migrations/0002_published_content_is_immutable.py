@@ -35,7 +35,8 @@ END $$;
 CREATE TRIGGER rating_rate_removed AFTER DELETE ON rating_rate
     REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION rating_rate_removed();
 
-CREATE FUNCTION rating_rate_edited() RETURNS trigger LANGUAGE plpgsql AS $$
+-- The plan of the first, small statement is kept for the session: it must not be a loop within a loop.
+CREATE FUNCTION rating_rate_edited() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop = off AS $$
 BEGIN
     IF EXISTS (
         SELECT FROM before b

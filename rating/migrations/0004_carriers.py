@@ -27,10 +27,15 @@ def seed(apps, schema_editor):
 
 
 def unseed(apps, schema_editor):
-    apps.get_model("rating", "NumberSegment").objects.filter(source=SOURCE).delete()
-    apps.get_model("rating", "Carrier").objects.filter(
-        code__in=[code for code, *_ in CARRIERS]
-    ).delete()
+    """Carriers that a deck or a segment of somebody else's still names stay."""
+    schema_editor.execute("DELETE FROM rating_numbersegment WHERE source = %s", [SOURCE])
+    schema_editor.execute(
+        "DELETE FROM rating_carrier c WHERE code = ANY(%s)"
+        " AND NOT EXISTS (SELECT FROM rating_deck d WHERE d.carrier_id = c.id)"
+        " AND NOT EXISTS (SELECT FROM rating_numbersegment s WHERE s.carrier_id = c.id)"
+        " AND NOT EXISTS (SELECT FROM rating_carrier v WHERE v.parent_id = c.id)",
+        [[code for code, *_ in CARRIERS]],
+    )
 
 
 class Migration(migrations.Migration):

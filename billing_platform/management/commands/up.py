@@ -235,6 +235,7 @@ def _simulator_options(ports: Ports) -> tuple[str, ...]:
     return (
         "--host", HOST, "--port", str(ports.simulator), "--hook-base", f"http://{HOST}:{ports.web}",
         "--key", demo.SIMULATOR_KEY_ID, "--secret", demo.SIMULATOR_SECRET, "--hook-token", demo.SIMULATOR_HOOK_TOKEN,
+        "--speed", os.environ.get("SIMULATOR_SPEED", "1"),
     )  # fmt: skip
 
 

@@ -167,8 +167,11 @@ def credential_of(headers: "dict[str, str] | HttpRequest") -> str:
 
 
 def remote_address(request: HttpRequest) -> str:
-    """The peer's address; behind a proxy the edge sets it (X-Forwarded-For counts only there)."""
-    return str(request.META.get("REMOTE_ADDR", ""))
+    """The caller's address: the peer's, or what a proxy of ours (TRUSTED_PROXY_NETWORKS) says it was."""
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    if settings.TRUSTED_PROXY_NETWORKS and inside_networks(peer, settings.TRUSTED_PROXY_NETWORKS):
+        return str(request.META.get("HTTP_X_FORWARDED_FOR", peer)).rpartition(",")[2].strip()
+    return peer
 
 
 def caller_of_request(request: HttpRequest) -> Caller:

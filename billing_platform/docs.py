@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.contrib.admindocs.views import simplify_regex
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
@@ -57,7 +59,9 @@ class CallerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 def doors(patterns: "list[URLPattern | URLResolver] | None" = None, prefix: str = "/") -> Iterator[tuple[str, Any]]:
     """(path, view) of every plain view behind a door, as the router has them."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
-        path = prefix + str(pattern.pattern)
+        written = str(pattern.pattern)
+        regular = isinstance(pattern.pattern, RegexPattern)
+        path = prefix + (simplify_regex(written).lstrip("/") if regular else written)
         if isinstance(pattern, URLResolver):
             yield from doors(pattern.url_patterns, path)
         elif hasattr(pattern.callback, "audience") and not hasattr(pattern.callback, "cls"):

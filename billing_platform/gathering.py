@@ -91,6 +91,7 @@ class Gatherer(Generic[Item, Outcome]):
             close_old_connections()
             try:
                 outcomes: Sequence[Outcome | BaseException] = self._commit([waiting.item for waiting in batch])
+                assert len(outcomes) == len(batch), f"{self._name}: an outcome for each item"
             except BaseException as error:  # noqa: BLE001  outermost loop of this thread: each waiting request gets it
                 outcomes = [error] * len(batch)
             for waiting, outcome in zip(batch, outcomes, strict=True):

@@ -16,6 +16,8 @@ DECIMALS_MAX = 20
 # Wide enough for every amount the ledger can hold with every decimal a deck may ask for; anything lost would raise.
 _EXACT = Context(prec=120, Emax=999_999, Emin=-999_999, traps=[Inexact, InvalidOperation])
 _AMOUNT = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,20})?", re.ASCII)
+_SHIFT = 10**DECIMALS_MAX
+_SHOWN = 10**12  # of a ratio without end
 
 
 class AmountUnreadable(ValueError):
@@ -59,17 +61,23 @@ def rounder_over(denominator: int, method: str, decimals: int) -> Rounder:
 
 def round_amount(value: Decimal | Fraction | int, *, method: str, decimals: int) -> Decimal:
     """The value rounded once to `decimals` decimals; raises TypeError for a float, ValueError for NaN or infinity."""
-    exact = exact_fraction(value)
-    return rounder_over(exact.denominator, method, decimals).amount(exact.numerator)
+    _require_exact(value)
+    numerator, denominator = value.as_integer_ratio()
+    return rounder_over(denominator, method, decimals).amount(numerator)
 
 
 def exact_fraction(value: Decimal | Fraction | int) -> Fraction:
     """The same value as a fraction; raises TypeError for a float, ValueError for NaN or infinity."""
-    if isinstance(value, bool) or not isinstance(value, Decimal | Fraction | int):
-        raise TypeError(f"money is Decimal, Fraction or int, not {type(value).__name__}")
-    if isinstance(value, Decimal) and not value.is_finite():
-        raise ValueError(f"{value} is no amount")
+    _require_exact(value)
     return Fraction(value)
+
+
+def _require_exact(value: Decimal | Fraction | int) -> None:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is no amount")
+    elif isinstance(value, bool) or not isinstance(value, Fraction | int):
+        raise TypeError(f"money is Decimal, Fraction or int, not {type(value).__name__}")
 
 
 def add_amounts(*amounts: Decimal) -> Decimal:
@@ -82,16 +90,18 @@ def add_amounts(*amounts: Decimal) -> Decimal:
 
 def amount_text(amount: Decimal) -> str:
     """Plain digits, never an exponent, trailing zeros kept: Decimal("1E+2") gives "100". Raises as `exact_fraction`."""
-    exact_fraction(amount)
+    _require_exact(amount)
     return format(amount, "f")
 
 
 def ratio_text(numerator: int, denominator: int) -> str:
     """The shortest plain decimal of an exact ratio; one that does not end is shown to twelve decimals, half to even."""
-    digits, rest = divmod(abs(numerator) * 10**DECIMALS_MAX, denominator)
+    if not numerator % denominator:
+        return str(numerator // denominator)
+    digits, rest = divmod(abs(numerator) * _SHIFT, denominator)
     if rest:
-        digits = round(Fraction(abs(numerator) * 10**12, denominator)) * 10 ** (DECIMALS_MAX - 12)
-    whole, part = divmod(digits, 10**DECIMALS_MAX)
+        digits = round(Fraction(abs(numerator) * _SHOWN, denominator)) * (_SHIFT // _SHOWN)
+    whole, part = divmod(digits, _SHIFT)
     text = f"{whole}.{part:0{DECIMALS_MAX}d}".rstrip("0").rstrip(".") if part else str(whole)
     return f"-{text}" if numerator < 0 and digits else text
 

@@ -78,8 +78,8 @@ class _Due:
 
     @property
     def body(self) -> bytes:
-        data = {"id": self.id, "subject": self.subject, **self.payload}
-        envelope = {"type": self.topic, "timestamp": self.created_at.isoformat(), "data": data}
+        content = {"id": self.id, "subject": self.subject, **self.payload}
+        envelope = {"type": self.topic, "timestamp": self.created_at.isoformat(), "data": content}
         return json.dumps(envelope, ensure_ascii=False).encode()
 
 

@@ -82,6 +82,7 @@ if not SECRET_KEY or not KEY_PEPPER:
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" + ("" if PRODUCTION else ",testserver"))
 PUBLIC_URL = text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXY_NETWORKS = words("TRUSTED_PROXY_NETWORKS")  # only these may say who the caller was
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 DATABASE_URL = secret("DATABASE_URL") or embedded.database_url(VAR_DIR)

@@ -40,16 +40,18 @@ def money(value: Decimal | str, currency: str = "CNY", *, testid: str = "", sign
 
 @register.filter
 def duration(seconds: int) -> str:
-    """Seconds in words, at most two units: 12 h 16 min, 3 min 5 s, 40 s."""
+    """Seconds in words, at most two units, no empty one: 12 h 16 min, 2 h, 3 min 5 s, 40 s."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
-    if hours >= 24:
-        return _("%(days)d d %(hours)d h") % {"days": hours // 24, "hours": hours % 24}
-    if hours:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes_left}
-    if minutes:
-        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    return _("%(seconds)d s") % {"seconds": rest}
+    days, hours_left = divmod(hours, 24)
+    units = [
+        (days, _("%(count)d d") % {"count": days}),
+        (hours_left, _("%(count)d h") % {"count": hours_left}),
+        (minutes_left, _("%(count)d min") % {"count": minutes_left}),
+        (rest, _("%(count)d s") % {"count": rest}),
+    ]
+    first = next((place for place, (count, _words) in enumerate(units) if count), len(units) - 1)
+    return " ".join(words for count, words in units[first : first + 2] if count) or units[-1][1]
 
 
 @register.filter

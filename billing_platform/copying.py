@@ -39,8 +39,9 @@ def _renderer(kind: type) -> Callable[[Any], str]:
 
 
 def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Insert rows by COPY in the present transaction. Decimals are finite; text holds no NUL (refused at every door)."""
+    """Insert rows by COPY in the present transaction. Decimals are finite, text holds no NUL: doors refuse both."""
     lines = map("\t".join, zip(*map(_rendered, zip(*rows, strict=True)), strict=True))
     text = "\n".join([*lines, ""])
-    with connection.cursor() as cursor:
+    # Django wraps the errors of execute() only; unwrapped they would pass by everybody who expects them.
+    with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.StringIO(text))

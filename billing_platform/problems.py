@@ -11,8 +11,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
 from django.utils.http import urlencode
+from django.utils.module_loading import import_string
 
-from billing_platform import logs
+from billing_platform import logs, registry
 from billing_platform.errors import (
     Forbidden,
     Malformed,
@@ -90,7 +91,11 @@ def error_page(error: PlatformError, request: HttpRequest) -> HttpResponse:
 
 
 def error_response(error: PlatformError, request: HttpRequest) -> HttpResponse:
-    """Problem JSON or a page, by who asks."""
+    """Problem JSON, a page, or the body of an older contract, by who asks."""
     if error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("refused with %s: %s %s", error.code, request.method, request.path)
+    for prefix, renderer in registry.ERROR_BODIES.items():
+        if request.path.startswith(prefix):
+            answer: HttpResponse = import_string(renderer)(error, request)
+            return answer
     return problem_response(error, request) if is_program(request.path) else error_page(error, request)

@@ -28,6 +28,10 @@ DASHBOARD_CARDS = [  # (caller) -> list of billing_platform.dashboard.Card
     "counter.audit.cards",
     "cdr.audit.cards",
 ]
+ERROR_BODIES = {  # path prefix: (error, request) -> answer, where a public contract has an error body of its own
+    "/api/billaccounts/": "counter.rest.refusal_response",
+    "/onlyuser/": "counter.rest.refusal_response",
+}
 JOB_COMMANDS = {"charge_resubmit", "deck_import", "verify_ledger", "seal_ledger"}
 
 

@@ -141,6 +141,7 @@ INSTALLED_APPS = [
     "counter",
     "callcontrol",
     "cdr",
+    "finance",
 ]
 MIDDLEWARE = [
     "billing_platform.edge.EdgeMiddleware",
@@ -188,6 +189,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "billing_platform.auth.remote_address"
 AXES_ENABLE_ADMIN = False  # its rows are for the lock-out, and its words are English only
 AXES_LOCKOUT_CALLABLE = "billing_platform.pages.locked_out"
 CSRF_FAILURE_VIEW = "billing_platform.pages.csrf_refused"

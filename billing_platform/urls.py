@@ -21,7 +21,9 @@ urlpatterns = [
     path("api/v1/", include("ledger.urls")),
     path("api/v1/", include("rating.urls")),
     path("api/v1/", include("cdr.urls")),
+    path("", include("counter.urls")),
     path("", include("callcontrol.urls")),
+    path("", include("finance.urls")),
 ]
 
 handler400 = "billing_platform.pages.bad_request"

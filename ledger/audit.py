@@ -21,15 +21,19 @@ JOB = "verify_ledger"
 OVERLAP = timedelta(minutes=10)  # longer than any transaction that posts, so that late commits are looked at too
 EVENT_DUE = timedelta(minutes=10)  # the relay is not running or hopelessly behind
 EVENT_OLDEST = timedelta(days=10)  # every pause of the relay's plan at its longest
-SUMMED, SEALED = 1, 11
+SEALED = 11
+Limits = dict[str, int | datetime]
 
 
 def ledger_findings() -> Iterable[Finding]:
     """The ledger's own invariants: 1 to 5, 10, 11, 12. Seals are read again only when everything is looked at."""
     at = clock.now()
-    numbers = {"floor": _covered_transfer(), "at": at, "grace": HOLD_GRACE, "due": EVENT_DUE, "oldest": EVENT_OLDEST}
+    limits: Limits = {
+        "floor": _covered_transfer(), "hold_overdue": at - HOLD_GRACE, "event_overdue": at - EVENT_DUE,
+        "event_too_old": at - EVENT_OLDEST,
+    }  # fmt: skip
     for invariant, queries in INVARIANTS.items():
-        found = [_breaches(query, numbers) for query in queries]
+        found = [_breaches(query, limits) for query in queries]
         if invariant == SEALED and since() is None:
             found.append(_counted(find_broken_seals()))
         yield _joined(invariant, found)
@@ -104,9 +108,9 @@ def _database_now() -> datetime:
     return instant
 
 
-def _breaches(query: str, numbers: dict[str, object]) -> tuple[int, list[str]]:
+def _breaches(query: str, limits: Limits) -> tuple[int, list[str]]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) OVER (), found.* FROM ({query}) found LIMIT {EXAMPLES_MAX}", numbers)  # noqa: S608  constants of the house
+        cursor.execute(f"SELECT count(*) OVER (), found.* FROM ({query}) found LIMIT {EXAMPLES_MAX}", limits)  # noqa: S608  constants of the house
         rows = cursor.fetchall()
     return (rows[0][0] if rows else 0), [row[1] for row in rows]
 

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from billing_platform.errors import Conflict, NotFound, PlatformError
+from billing_platform.errors import Conflict, Forbidden, NotFound, PlatformError
 
 
 class AccountNotFound(NotFound):
@@ -47,3 +47,20 @@ class ReversalExceeds(Conflict):
 class NotSealable(Conflict):
     code, grpc_status = "not_sealable", "FAILED_PRECONDITION"
     title = _("The day cannot be sealed yet.")
+
+
+class AdjustmentNotFound(NotFound):
+    code = "adjustment_not_found"
+    title = _("There is no such adjustment.")
+
+
+class AdjustmentDecided(Conflict):
+    """Carries `state`: approved or rejected."""
+
+    code, grpc_status = "adjustment_decided", "FAILED_PRECONDITION"
+    title = _("This adjustment has been decided.")
+
+
+class SecondPersonNeeded(Forbidden):
+    code = "second_person_needed"
+    title = _("Another person must approve this.")

@@ -67,6 +67,7 @@ def place_hold(account_id: int, *, amount: Decimal, reference: str, expires_at: 
 
 def _set_aside(account_id: int, amount: Decimal) -> Decimal | None:
     """Raise `held` when that fits: the room left, None when it does not."""
+    assert connection.in_atomic_block, "a hold without its row would never come back"
     with connection.cursor() as cursor:
         cursor.execute(_SET_ASIDE, {"amount": amount, "account": account_id, "at": clock.now()})
         row = cursor.fetchone()

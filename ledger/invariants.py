@@ -1,7 +1,8 @@
 """The ledger's invariants as SQL. Every query answers one text per breach, and nothing when the rule holds.
 
-Parameters: `floor` transfer id that an earlier clean run has covered (0 = look at everything), `at` the present
-instant, `grace` for holds, `due` and `oldest` for events. Accounts touched after the floor are summed whole.
+Parameters: `floor`, the last transfer id that an earlier clean run has covered (0 = look at everything), and the
+instants before which an open hold's expiry (`hold_overdue`), an event's next attempt (`event_overdue`) or an event that
+was not delivered (`event_too_old`) is a breach. Accounts that were touched after the floor are summed whole.
 """
 
 TOUCHED = "(%(floor)s = 0 OR {account} IN (SELECT account_id FROM ledger_transfer WHERE id > %(floor)s))"
@@ -31,7 +32,8 @@ BALANCE_IS_SUM = f"""
     FROM ledger_billingaccount a
     LEFT JOIN (
         SELECT side.wallet_id, sum(side.amount) AS amount
-        FROM ledger_transfer t, LATERAL (VALUES (t.credit_id, t.amount), (t.debit_id, -t.amount)) side(wallet_id, amount)
+        FROM ledger_transfer t,
+             LATERAL (VALUES (t.credit_id, t.amount), (t.debit_id, -t.amount)) side(wallet_id, amount)
         WHERE {TOUCHED.format(account="t.account_id")}
         GROUP BY side.wallet_id
     ) sums USING (wallet_id)
@@ -48,7 +50,8 @@ LOT_IS_SUM = """
     SELECT a.accno || ': lot ' || l.id || ' has ' || l.remaining || ', its movements say '
            || l.granted - coalesce(sums.amount, 0)
     FROM ledger_creditlot l JOIN ledger_billingaccount a ON a.id = l.account_id
-    LEFT JOIN (SELECT lot_id, sum(amount) AS amount FROM ledger_lotconsumption GROUP BY lot_id) sums ON sums.lot_id = l.id
+    LEFT JOIN (SELECT lot_id, sum(amount) AS amount FROM ledger_lotconsumption GROUP BY lot_id) sums
+           ON sums.lot_id = l.id
     WHERE l.remaining <> l.granted - coalesce(sums.amount, 0) OR l.remaining < 0 OR NOT a.has_lots
 """
 LOT_WAS_GRANTED = """
@@ -60,7 +63,7 @@ LOT_WAS_GRANTED = """
     WHERE t.amount IS DISTINCT FROM l.granted OR t.account_id IS DISTINCT FROM l.account_id
 """
 DRAWN_FROM_LOTS = """
-    SELECT 'transfer ' || drawn.transfer_id || ' of ' || coalesce(t.amount, 0) || ' drew ' || drawn.amount || ' from lots'
+    SELECT 'transfer ' || drawn.transfer_id || ' of ' || coalesce(t.amount, 0) || ' drew ' || drawn.amount
     FROM (
         SELECT c.transfer_id, l.account_id, sum(c.amount) AS amount
         FROM ledger_lotconsumption c JOIN ledger_creditlot l ON l.id = c.lot_id
@@ -90,12 +93,12 @@ TRANSFER_HAS_KEY = """
 """
 KEY_HAS_TRANSFER = """
     SELECT 'key ' || concat_ws(':', k.cause_type, k.cause_id, k.cause_leg) || ' of transfer ' || k.transfer_id
-           || CASE WHEN count(t.id) = 0 THEN ', which is not there' ELSE ', more than once' END
+           || ', which is not there'
     FROM ledger_transferkey k
-    LEFT JOIN ledger_transfer t ON t.id = k.transfer_id AND (t.cause_type, t.cause_id, t.cause_leg)
-                                                            = (k.cause_type, k.cause_id, k.cause_leg)
-    WHERE %(floor)s = 0
-    GROUP BY k.cause_type, k.cause_id, k.cause_leg, k.transfer_id HAVING count(t.id) <> 1
+    WHERE %(floor)s = 0 AND NOT EXISTS (
+        SELECT FROM ledger_transfer t
+        WHERE t.id = k.transfer_id
+          AND (t.cause_type, t.cause_id, t.cause_leg) = (k.cause_type, k.cause_id, k.cause_leg))
 """
 REVERSED_AT_MOST_WHOLE = """
     SELECT 'transfer ' || r.reverses || ' of ' || coalesce(o.amount, 0) || ' was reversed with ' || sum(r.amount)
@@ -112,8 +115,8 @@ CLOSED_HOLD_IS_RESOLVED = """
     HAVING count(r.outcome) <> CASE WHEN h.state = 'open' THEN 0 ELSE 1 END OR min(r.outcome) <> h.state
 """
 OPEN_HOLD_IS_YOUNG = """
-    SELECT 'hold ' || id || ' is open, expired ' || to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
-    FROM ledger_hold WHERE state = 'open' AND expires_at < %(at)s - %(grace)s
+    SELECT 'hold ' || id || ' is open, expired ' || to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+    FROM ledger_hold WHERE state = 'open' AND expires_at < %(hold_overdue)s
 """
 ORGANIZATIONS_STAY_APART = """
     SELECT 'transfer ' || t.id || ' of account ' || t.account_id || ' between ' || d.code || ' and ' || c.code
@@ -136,9 +139,10 @@ NOTHING_MAY_CHANGE = """
 """
 EVENTS_GO_OUT = """
     SELECT 'event ' || id || ' ' || topic || ' is ' || state || ' since '
-           || to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
+           || to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
     FROM billing_platform_outboxevent
-    WHERE state NOT IN ('delivered', 'dead') AND (next_attempt_at < %(at)s - %(due)s OR created_at < %(at)s - %(oldest)s)
+    WHERE state NOT IN ('delivered', 'dead')
+      AND (next_attempt_at < %(event_overdue)s OR created_at < %(event_too_old)s)
 """
 
 INVARIANTS: dict[int, tuple[str, ...]] = {

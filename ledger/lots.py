@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, QuerySet, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from ledger.errors import CauseConflict
 from ledger.models import BillingAccount, CreditLot, LotConsumption, Transfer, TransferKey
@@ -34,7 +34,7 @@ def draw(account_id: int, *, balance: Decimal, spendings: Sequence[Spending]) ->
 
     `balance` is the wallet's before the first spending.
     """
-    lots = list(CreditLot.objects.filter(account_id=account_id).select_for_update().order_by("pk"))
+    lots = _lock_lots(account_id, reversed_ids=[row.reverses for row in spendings if row.reverses is not None])
     consumed: list[LotConsumption] = []
     for spending in spendings:
         if spending.change < 0:
@@ -45,6 +45,14 @@ def draw(account_id: int, *, balance: Decimal, spendings: Sequence[Spending]) ->
     LotConsumption.objects.bulk_create(consumed)
     touched = {row.lot_id for row in consumed}
     CreditLot.objects.bulk_update([lot for lot in lots if lot.pk in touched], ["remaining"])
+
+
+def _lock_lots(account_id: int, *, reversed_ids: Sequence[int]) -> list[CreditLot]:
+    """Lots that still hold money, and those that a reversal gives something back to."""
+    wanted = Q(remaining__gt=0)
+    if reversed_ids:
+        wanted |= Q(pk__in=LotConsumption.objects.filter(transfer_id__in=reversed_ids).values("lot_id"))
+    return list(CreditLot.objects.filter(wanted, account_id=account_id).select_for_update().order_by("pk"))
 
 
 def _order(lot: CreditLot) -> tuple[object, ...]:

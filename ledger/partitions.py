@@ -21,8 +21,7 @@ def make_partitions(*, at: datetime) -> list[str]:
     limit_waiting()
     with connection.cursor() as cursor:
         cursor.execute("SELECT ledger_make_partitions(%s, %s)", [at, MONTHS_AHEAD])
-        made = [row[0] for row in cursor.fetchall()]
-    return made
+        return [row[0] for row in cursor.fetchall()]
 
 
 def count_strays() -> int:

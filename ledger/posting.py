@@ -84,6 +84,7 @@ _WALLET_COLUMNS = (
 
 def lock_wallets(account_ids: Iterable[int]) -> dict[int, Wallet]:
     """Lock all wallets of a batch at once, in id order. Raises AccountNotFound when one is missing."""
+    assert connection.in_atomic_block, "money moves inside a transaction, or half of it might"
     wanted = sorted(set(account_ids))
     if not wanted:
         return {}

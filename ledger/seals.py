@@ -44,7 +44,7 @@ def day_of(instant: datetime) -> date:
 
 
 def seal_due_days(*, at: datetime) -> list[date]:
-    """Seal every ended day that has no seal, oldest first; answers them. Raises NotSealable at the first that must wait."""
+    """Seal every ended day without a seal, oldest first; answers them. Raises NotSealable at one that must wait."""
     sealed = []
     while (day := _next_day()) is not None and day < day_of(at):
         seal_day(day, at=at)
@@ -54,7 +54,7 @@ def seal_due_days(*, at: datetime) -> list[date]:
 
 @transaction.atomic(durable=True)  # the seal says what one snapshot saw
 def seal_day(day: date, *, at: datetime) -> int:
-    """Seal one day after the day before it; answers its rows. Raises NotSealable (not ended, in flight, out of turn)."""
+    """Seal the day after the last sealed one; answers its rows. NotSealable: not over, in flight or out of turn."""
     read_in_one_snapshot()
     if day >= day_of(at):
         raise NotSealable("the day has not ended")
@@ -112,7 +112,8 @@ def _may_still_grow(day: date) -> bool:
         cursor.execute(
             """
             SELECT EXISTS (SELECT FROM pg_stat_activity
-                           WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < %(end)s)
+                           WHERE datname = current_database() AND backend_type = 'client backend'
+                             AND pid <> pg_backend_pid() AND xact_start < %(end)s)
                 OR EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database() AND prepared < %(end)s)
                 OR pg_snapshot_xmin(pg_current_snapshot())
                    <= (SELECT max(xid) FROM ledger_transfer WHERE created_at >= %(start)s AND created_at < %(end)s)

@@ -24,6 +24,9 @@ _RENDERERS: dict[type, Callable[[Any], str]] = {
 
 def _rendered(cells: tuple[Cell, ...]) -> Iterable[str]:
     """A column as text. Columns are uniform, so most are judged once and not cell by cell."""
+    first = cells[0]
+    if first is cells[-1] and cells.count(first) == len(cells):
+        return [_renderer(type(first))(first)] * len(cells)
     kinds = set(map(type, cells))
     if kinds == {str}:
         whole = "".join(cells)  # type: ignore[arg-type]  # all of them are text

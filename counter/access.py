@@ -27,6 +27,10 @@ class Access:
     organization: str = ""
     organizations: frozenset[str] | None = None
 
+    def sees(self, organization: str) -> bool:
+        """Is an account of this organisation there at all, for this caller?"""
+        return self.organizations is None or organization in self.organizations
+
     def require(self, scope: str) -> None:
         """Raises NotAllowed."""
         if scope not in self.scopes:

@@ -8,7 +8,9 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -79,6 +81,9 @@ def _channel(address: str) -> grpc.Channel:
         ("grpc.enable_retries", 0),
         ("grpc.max_receive_message_length", 16 << 20),
         ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 1000),  # a counter that is back is found within a second
     ]
     if settings.COUNTER_TLS_CA:
         with open(settings.COUNTER_TLS_CA, "rb") as file:

@@ -1,14 +1,16 @@
 """The canonical content of a use: what a repeat under the same key must equal, however its times are spelt."""
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
 from counter.errors import IdempotencyConflict, Invalid
 from counter.uses import CallFacts, ServiceUse, UseRequest
-from rating.segments import read_number
+from rating.segments import Number, read_number
 
 SVCNO_DAY = "%Y%m%d"
+SVCNO_MAX = 27  # the day and 18 digits: no id is longer
 
 CONTENT_FIELDS = (
     "accno", "label", "start_time", "finish_time", "count", "organization", "caller", "called", "call_type",
@@ -18,6 +20,8 @@ START_FIELDS = (
     "accno", "label", "start_time", "count", "organization", "expire", "caller", "called", "call_type", "max_seconds",
     "ring_timeout", "max_seconds_step",
 )  # fmt: skip
+
+NUMBERS_KEPT = 8192
 
 _encoder = msgspec.json.Encoder()
 
@@ -29,9 +33,15 @@ def instant(at: datetime | None) -> int | None:
     return round(at.timestamp() * 1_000_000)  # exact: a double holds microseconds until the year 2255
 
 
+@lru_cache(maxsize=NUMBERS_KEPT)
+def plain_number(text: str) -> Number:
+    """The number that a text means wherever it is dialled; kept, since both content and price of a use ask for it."""
+    return read_number(text)
+
+
 def number_key(text: str) -> str:
     """The number as compared: its key, or the text itself when it cannot be read."""
-    return (read_number(text).key or text) if text else ""
+    return (plain_number(text).key or text) if text else ""
 
 
 def use_content(use: ServiceUse) -> str:
@@ -56,6 +66,13 @@ def start_content(request: UseRequest) -> str:
     return _encoder.encode(values).decode()
 
 
+def started_call(content: str) -> CallFacts | None:
+    """The call as the start told it; None when it told nothing."""
+    given = dict(zip(START_FIELDS, msgspec.json.decode(content), strict=True))
+    facts = {name: given[name] for name in ("caller", "called", "call_type")}
+    return CallFacts(**facts) if any(facts.values()) else None
+
+
 def require_same(stored: str, given: str, names: tuple[str, ...]) -> None:
     """Raises IdempotencyConflict that names the differing fields, never their values."""
     if stored == given:
@@ -72,6 +89,6 @@ def svcno_of(record_id: int, created_at: datetime) -> str:
 
 def record_id_of(svcno: str) -> int:
     """The record behind a service number. Raises Invalid when it is none of ours."""
-    if not (svcno.isascii() and len(svcno) <= 32 and svcno[:1] == "S" and svcno[1:].isdigit() and len(svcno) >= 17):
+    if not (svcno.isascii() and svcno[:1] == "S" and svcno[1:].isdigit() and 17 <= len(svcno) <= SVCNO_MAX):
         raise Invalid("svcno is not one of ours", fields={"svcno": "unknown form"})
     return int(svcno[9:])

@@ -37,11 +37,17 @@ class SubAccounts:
 
 @transaction.atomic(durable=True)  # the account and its wallet appear together
 def create_account(*, owner: str, kind: str, name: str, organization: str) -> Account:
-    """Open the owner's account, or answer the one that is there. Raises IdempotencyConflict."""
+    """Open the owner's account, or answer the one that is there.
+
+    Raises IdempotencyConflict for another name, and for an account of an organisation that is not the asker's.
+    """
     try:
-        return accounts.open_account(kind=kind, name=name, owner=owner, organization=organization)
+        account = accounts.open_account(kind=kind, name=name, owner=owner, organization=organization)
     except CauseConflict as conflict:
         raise IdempotencyConflict("differs in: name", fields=["name"]) from conflict
+    if organization and account.organization != organization:
+        raise IdempotencyConflict("differs in: organization", fields=["organization"])
+    return account
 
 
 def find_bound_account(*, organization: str, application: str, at: datetime) -> Bound:
@@ -154,6 +160,7 @@ def bind_account(accno: str, *, organization: str, at: datetime, application_id:
         )
         if open_bindings.filter(account_id=account.id).exists():
             return
+        open_bindings.filter(valid_from__gte=at).delete()  # never in force
         open_bindings.update(valid_until=at)
         AccountBinding.objects.create(
             account_id=account.id, organization=row, application_id=application_id, valid_from=at

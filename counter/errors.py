@@ -139,3 +139,13 @@ REFUSALS: dict[str, type[CounterError]] = {
         RecordNotFound, Invalid, NotAuthenticated, NotAllowed, WrongChargeMode, DestinationBlocked, NoRate, BelowZero,
     )
 }  # fmt: skip
+
+
+def counter_refusal(error: PlatformError) -> CounterError:
+    """The same refusal in the counter's words, with its public number: what every answer of this room carries."""
+    if isinstance(error, CounterError):
+        return error
+    if error.retryable:
+        return CounterUnavailable(error.detail)
+    known = REFUSALS.get(error.code)
+    return Invalid(str(error)) if known is None else known(error.detail, **error.fields)

@@ -17,6 +17,7 @@ from counter.directory import Bound
 from counter.errors import CounterError, Invalid
 from counter.metered import Outcome, Submission
 from counter.parsing import (
+    PROVIDERNO_BYTES,
     parse_accno,
     parse_count,
     parse_instant,
@@ -28,12 +29,13 @@ from counter.parsing import (
 )  # fmt: skip
 from counter.resources import Change, Occupied
 from counter.serving import Running, answered, start_server
-from counter.uses import Quote, StartReceipt, UseReceipt, UseRequest
+from counter.uses import NamedUse, Quote, StartReceipt, UseReceipt, UseRequest
 from protos import counter_pb2 as wire
 from protos.counter_pb2_grpc import CounterServiceServicer, add_CounterServiceServicer_to_server
 
 READ, USE, ADMIN = "counter:read", "counter:use", "counter:admin"
 ITEMS_MAX = 1000
+KINDS = {wire.CreateAccountRequest.PS: "personal", wire.CreateAccountRequest.CO: "company"}
 Context = grpc.ServicerContext
 
 
@@ -94,7 +96,9 @@ def _create_account(request: wire.CreateAccountRequest, access: Access) -> wire.
     owner, name = parse_text(request.owner, "owner"), parse_text(request.name, "name", bytes_max=200)
     if not owner or not name:
         raise Invalid("owner and name are needed", fields={"owner" if not owner else "name": "missing"})
-    kind = "company" if request.kind == wire.CreateAccountRequest.CO else "personal"
+    kind = KINDS.get(request.kind)
+    if kind is None:
+        raise Invalid("kind: unknown", fields={"kind": "unknown"})
     account = directory.create_account(owner=owner, kind=kind, name=name, organization=access.organization)
     return _account_reply(Bound(account, None, None))
 
@@ -205,18 +209,21 @@ def _quote_reply(quote: Quote) -> wire.QuoteResponse:
 def _keep_service(request: wire.KeepServiceRequest, access: Access) -> wire.KeepServiceResponse:
     svcno, expire = keeping.keep_service(
         parse_accno(request.accno), parse_label(request.label),
-        providerno=parse_text(request.providerno, "providerno", bytes_max=128),
+        providerno=parse_text(request.providerno, "providerno", bytes_max=PROVIDERNO_BYTES),
         expire=parse_instant(request.expire, "expire"), organizations=access.organizations, at=clock.now(),
     )  # fmt: skip
     return wire.KeepServiceResponse(svcno=svcno, expire=_time(expire))
 
 
 def _cancel_service(request: wire.CancelServiceRequest, access: Access) -> wire.CancelServiceResponse:
+    named = NamedUse(
+        parse_accno(request.accno), parse_text(request.label, "label"),
+        parse_text(request.providerno, "providerno", bytes_max=PROVIDERNO_BYTES),
+        parse_text(request.svcno, "svcno", bytes_max=32),
+    )  # fmt: skip
     cancelled = starting.cancel_service(
-        parse_text(request.label, "label"), accno=parse_accno(request.accno),
-        providerno=parse_text(request.providerno, "providerno", bytes_max=128),
-        svcno=parse_text(request.svcno, "svcno", bytes_max=32), reason=parse_text(request.reason, "reason"),
-        organizations=access.organizations,
+        named, reason=parse_text(request.reason, "reason", bytes_max=200), organizations=access.organizations,
+        at=clock.now(),
     )  # fmt: skip
     return wire.CancelServiceResponse(
         svcno=cancelled.svcno, state=cancelled.state, released_exact=_exact(cancelled.released),
@@ -228,7 +235,7 @@ def _cancel_service(request: wire.CancelServiceRequest, access: Access) -> wire.
 
 
 def _end_service(request: wire.EndServiceRequest, access: Access) -> wire.EndServiceResponse:
-    (outcome,) = _charge([Submission(parse_use(request), access.organizations)])
+    (outcome,) = _charge([_submission(request, access)])
     if isinstance(outcome, CounterError):
         raise outcome
     return _end_reply(outcome)
@@ -246,9 +253,16 @@ def _end_services(request: wire.EndServicesRequest, access: Access) -> wire.EndS
 
 def _parsed(item: wire.EndServiceRequest, access: Access) -> Submission | CounterError:
     try:
-        return Submission(parse_use(item), access.organizations)
+        return _submission(item, access)
     except CounterError as refusal:
         return refusal
+
+
+def _submission(request: wire.EndServiceRequest, access: Access) -> Submission:
+    use = parse_use(request)
+    if use.correction:
+        access.require(ADMIN)
+    return Submission(use, access.organizations)
 
 
 def _charge(submissions: Sequence[Submission]) -> list[Outcome]:

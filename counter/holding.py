@@ -4,6 +4,8 @@ max_seconds is the greatest duration whose price - leg A with its ringing time i
 cut by the caller's wish and the item's limit, then down to the platform's unit; the hold is the price of that call.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,17 +13,21 @@ from typing import Any
 
 from django.conf import settings
 
+from billing_platform.errors import PlatformError
 from billing_platform.money import amount_text, parse_amount, round_amount
 from counter import packs
-from counter.errors import DestinationBlocked, InsufficientBalance, NoRate
+from counter.errors import DestinationBlocked, InsufficientBalance, NoRate, counter_refusal
 from counter.items import Item, Mode, Opening
 from counter.packs import NOTHING, Drawn, PackTable
 from counter.pricing import DeckPrices, Question, deck_prices, unit_price, warm_tariffs
 from counter.uses import CallFacts, Quote, QuoteLine, StartReceipt, UseRequest
+from ledger import holds
 from ledger.accounts import Account
+from ledger.holds import HeldMoney
 from rating.price import Price
 
 ZERO = Decimal(0)
+SECOND = timedelta(seconds=1)
 NANOSECONDS = 1_000_000_000
 
 
@@ -53,10 +59,9 @@ class Plan:
         """Set the counted package units aside. Raises InsufficientBalance when others took them meanwhile."""
         if not self.pack_units:
             return NOTHING
-        table = PackTable({(account_id, self.item.label)}, [])
-        reserved = table.reserve(
-            account_id, self.item.label, at=at, seconds=self.covered_seconds, uses=self.covered_uses
-        )
+        table = PackTable({(account_id, self.item.label)}, [], at=at)
+        minutes = -(-self.covered_seconds // packs.MINUTE_SECONDS)
+        reserved = table.reserve(account_id, self.item.label, at=at, minutes=minutes, uses=self.covered_uses)
         if reserved.units < self.pack_units:
             raise InsufficientBalance
         table.save()
@@ -77,6 +82,27 @@ class Plan:
             charged_legs=self.charged_legs,
             warnings=("default_rate",) if self.prices is not None and self.prices.error else (),
         )  # fmt: skip
+
+
+def place(account_id: int, *, amount: Decimal, record_id: int, expires_at: datetime) -> HeldMoney:
+    """Hold money for a use. Raises InsufficientBalance, AccountSuspended, AccountClosed."""
+    with _in_our_words():
+        return holds.place_hold(account_id, amount=amount, reference=f"use:{record_id}", expires_at=expires_at)
+
+
+def extend(hold_id: int, *, more: Decimal, expires_at: datetime) -> None:
+    """Hold more under the same hold, for longer. Raises as `place`; then nothing has changed."""
+    with _in_our_words():
+        holds.extend_hold(hold_id, more=more, expires_at=expires_at)
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """The ledger's refusals as the counter's, which carry the public numbers."""
+    try:
+        yield
+    except PlatformError as refusal:
+        raise counter_refusal(refusal) from refusal
 
 
 def least_amount(item: Item, opening: Opening | None, *, count: int, at: datetime) -> Decimal | None:
@@ -106,10 +132,15 @@ def plan_hold(account: Account, item: Item, opening: Opening | None, request: Us
     return _plan_call(account, item, opening, request, at)
 
 
+def whole_minutes(seconds: int) -> int:
+    """Seconds of the minutes that have begun."""
+    return -(-seconds // packs.MINUTE_SECONDS) * packs.MINUTE_SECONDS
+
+
 def window_seconds(item: Item, request: UseRequest, at: datetime) -> int:
     """The item's hold window, never past the use's expiry."""
     until = request.expire or at + timedelta(seconds=item.hold_seconds)
-    return max(1, min(item.hold_seconds, int((until - at).total_seconds())))
+    return max(1, min(item.hold_seconds, -((at - until) // SECOND)))
 
 
 def window_price(item: Item, opening: Opening | None, *, seconds: int, count: int, at: datetime) -> Decimal:
@@ -130,22 +161,30 @@ def _plan_uses(account: Account, item: Item, opening: Opening | None, request: U
 def _plan_window(account: Account, item: Item, opening: Opening | None, request: UseRequest, at: datetime) -> Plan:
     price, connect_fee, increment = unit_price(item, opening, at)
     window = window_seconds(item, request, at)
-    covered = min(packs.free_units(account.id, item.label, at=at).seconds, -(-window // 60) * 60)
+    units = packs.free_units(account.id, item.label, at=at)
+    covered = min(units.seconds // request.count, whole_minutes(window))
     rest = max(0, window - covered)
     fee = ZERO if covered else connect_fee
     hold = fee + window_price(item, opening, seconds=rest, count=request.count, at=at)
     if hold > max(ZERO, account.available):
         raise InsufficientBalance
-    return Plan(account, item, hold, unit=price, increment=increment, connect_fee=connect_fee, covered_seconds=covered)
+    return Plan(
+        account, item, hold, unit=price, increment=increment, connect_fee=connect_fee,
+        covered_seconds=covered * request.count,
+    )  # fmt: skip
 
 
 def _plan_deck_window(account: Account, item: Item, opening: Opening | None, request: UseRequest, at: datetime) -> Plan:
     """A client that says nothing about the call: the hold window at the rate of a use without a number."""
-    asked = _Asked(account, item, opening, CallFacts(), at, 0)
-    hold = asked.price(window_seconds(item, request, at))
+    units = packs.free_units(account.id, item.label, at=at)
+    asked = _Asked(account, item, opening, CallFacts(), at, units.seconds)
+    window = window_seconds(item, request, at)
+    hold = asked.price(window)
     if hold > max(ZERO, account.available):
         raise InsufficientBalance
-    return Plan(account, item, hold, prices=asked.first_second(), **asked.unit_terms())
+    return Plan(
+        account, item, hold, prices=asked.first_second(), covered_seconds=asked.covered(window), **asked.unit_terms()
+    )
 
 
 def _plan_call(account: Account, item: Item, opening: Opening | None, request: UseRequest, at: datetime) -> Plan:
@@ -185,7 +224,7 @@ class _Asked:
 
     def covered(self, seconds: int) -> int:
         """Seconds of it that package units pay, in whole minutes."""
-        return min(self._units_seconds, -(-seconds // packs.MINUTE_SECONDS) * packs.MINUTE_SECONDS)
+        return min(self._units_seconds, whole_minutes(seconds))
 
     def longest(self, limit: int, available: Decimal) -> int:
         """The greatest whole number of seconds up to `limit` that fits; 0 when not even one does."""

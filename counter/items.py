@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -109,9 +110,14 @@ def _item(row: tuple[Any, ...], prices: list[PriceVersion]) -> Item:
     return Item(prices=tuple(prices), **columns)
 
 
-def recent_items() -> dict[str, Item]:
-    """The catalogue by label, at most 2 s old: for uses that have happened, where it decides no refusal."""
-    return _cache.fresh()
+def items_of(labels: set[str]) -> dict[str, Item]:
+    """The items with these labels, at most 2 s old: for uses that have happened. A label that is new is looked up."""
+    known = _cache.fresh()
+    found = {label: known[label] for label in labels if label in known}
+    for label in labels - found.keys():
+        with suppress(ServiceUnknown):
+            found[label] = read_item(label)
+    return found
 
 
 def read_item(label: str) -> Item:

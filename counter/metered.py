@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from billing_platform.copying import Cell
 from counter import notices, packs, quotas, records
-from counter.content import CONTENT_FIELDS, record_id_of, require_same, svcno_of, use_content
+from counter.content import CONTENT_FIELDS, require_same, svcno_of, use_content
 from counter.errors import CounterError
 from counter.items import Item, Opening
 from counter.models import ReplacedCharge
@@ -23,6 +24,7 @@ from ledger.reversals import Reversal, reverse_transfers
 
 Outcome = UseReceipt | CounterError
 ZERO = Decimal(0)
+CAUSE_LEG_MAX = 40
 STATE_WARNINGS = {State.EXPIRED: "after_expiry", State.CANCELLED: "after_cancel"}
 
 
@@ -44,6 +46,7 @@ class Metered:
     account: Account = field(init=False)
     item: Item = field(init=False)
     opening: Opening | None = None
+    named_record_id: int = 0  # the record that the caller names by svcno; 0 when none
     stored: Stored | None = None
     replaces: str = ""  # why the charge in force is replaced: "estimate" or "correction:<id>"
     start: datetime = field(init=False)
@@ -62,9 +65,16 @@ class Metered:
         return self.item.id, self.use.providerno
 
     @property
-    def named_record_id(self) -> int:
-        """The record that the caller names by svcno; 0 when none."""
-        return record_id_of(self.use.svcno) if self.use.svcno else 0
+    def identity(self) -> tuple[int, str, str]:
+        """What makes two items of a batch the same use: their key, or their svcno where no providerno is given."""
+        return (*self.key, "" if self.use.providerno else self.use.svcno)
+
+    @property
+    def cause_leg(self) -> str:
+        """What tells the transfers of one record apart; the ledger's column is short."""
+        if len(self.replaces) <= CAUSE_LEG_MAX:
+            return self.replaces
+        return f"correction:{sha256(self.replaces.encode()).hexdigest()[: CAUSE_LEG_MAX - len('correction:')]}"
 
     @property
     def is_answered(self) -> bool:
@@ -86,8 +96,10 @@ def started_record(use: Metered, by_svcno: Stored | None, by_key: Stored | None)
 
 
 def is_repeat(use: Metered, stored: Stored) -> bool:
-    """The same content under the same key, ended before."""
-    return stored.state == State.ENDED and stored.content == use.content and not use.use.correction
+    """The same content under the same key, ended before. What was estimated is priced anew when the true end comes."""
+    if stored.state != State.ENDED or stored.content != use.content or use.use.correction:
+        return False
+    return use.use.estimated or not stored.estimated
 
 
 def repeat_receipt(use: Metered, stored: Stored) -> UseReceipt:
@@ -104,11 +116,6 @@ def decide_about_correction(use: Metered, stored: Stored) -> None:
         return
     require_same(earlier.replaced_by_content, use.content, CONTENT_FIELDS)
     use.outcome = repeat_receipt(use, stored)
-
-
-def note_units(uses: Sequence[Metered]) -> None:
-    """Which started uses no longer reserve units; what the others drew is written with their record."""
-    packs.drop_reservations([use.record_id for use in uses if use.stored])
 
 
 # --- money ------------------------------------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ def move_money(uses: Sequence[Metered], *, at: datetime) -> None:
     transfers = [
         NewTransfer(
             use.account.id, -use.charge.cost, f"revenue:{use.item.label}", "use", str(use.record_id), use.finish,
-            cause_leg=use.replaces,
+            cause_leg=use.cause_leg,
         )
         for use in charged
     ]  # fmt: skip
@@ -151,7 +158,7 @@ def _reverse_charges(uses: Sequence[Metered], account_ids: set[int], *, at: date
     lock_wallets(account_ids)
     posted = [use for use in uses if use.stored and use.stored.transfer_id]
     reversals = reverse_transfers(
-        [Reversal(use.stored.transfer_id, use.replaces, at) for use in posted if use.stored and use.stored.transfer_id]
+        [Reversal(use.stored.transfer_id, use.cause_leg, at) for use in posted if use.stored and use.stored.transfer_id]
     )
     reversal_of = {id(use): reversal.transfer_id for use, reversal in zip(posted, reversals, strict=True)}
     ReplacedCharge.objects.bulk_create(
@@ -175,15 +182,15 @@ def write_records(uses: Sequence[Metered], *, at: datetime) -> None:
     records.insert_ended([_row(use, at) for use in sorted(uses, key=lambda use: use.key) if use.stored is None])
     records.update_ended([_change(use, at) for use in uses if use.stored is not None])
     quotas.count_uses(
-        (use.account.id, use.item.id, use.start, use.charge.count)
+        (use.account.id, use.item.id, use.start, use.charge.count - _counted_before(use))
         for use in uses
-        if not use.replaces and _quota(use) is not None
+        if _quota(use) is not None
     )
     packs.note_draws((use.record_id, use.drawn) for use in uses if use.drawn is not NOTHING)
     notices.note_default_rates(
-        (use.account.organization, use.account.accno, use.charge.default_rate_head, use.start.date())
+        (use.account.organization, use.account.accno, use.charge.default_rate_head, quotas.day_of(use.start))
         for use in uses
-        if "default_rate" in use.charge.warnings
+        if "default_rate" in use.charge.warnings and use.charge.charged_seconds > 0
     )
     for use in uses:
         use.outcome = _receipt(use, at)
@@ -191,6 +198,11 @@ def write_records(uses: Sequence[Metered], *, at: datetime) -> None:
 
 def _quota(use: Metered) -> Decimal | None:
     return use.opening.quota if use.opening is not None and use.opening.quota is not None else use.item.quota
+
+
+def _counted_before(use: Metered) -> Decimal:
+    """What the replaced charge had added to the month."""
+    return use.stored.charged_count if use.replaces and use.stored else ZERO
 
 
 def _receipt(use: Metered, at: datetime) -> UseReceipt:

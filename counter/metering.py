@@ -1,7 +1,7 @@
 """Metering: usage becomes money. Promise: every use that has happened is charged exactly once, or visibly refused.
 
 `end_services` settles a whole batch in one transaction of a few statements; a single use is a batch of one. Each item
-is answered alone: a receipt or a refusal. Order of locks: records by id, holds by id, packs by id, wallets by id.
+is answered alone: a receipt or a refusal. Order of locks: records by id, packs by id, holds by id, wallets by id.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,19 +12,20 @@ from django.db import transaction
 
 from billing_platform.transactions import limit_waiting
 from counter import metered, records
-from counter.content import CONTENT_FIELDS, require_same
+from counter.content import CONTENT_FIELDS, record_id_of, require_same
 from counter.errors import (
     AccountClosed,
     AccountNotFound,
     CounterError,
     IdempotencyConflict,
     Invalid,
+    RecordNotFound,
     ServiceUnknown,
     WrongChargeMode,
 )  # fmt: skip
-from counter.items import Mode, find_openings, opening_at, recent_items
+from counter.items import Mode, find_openings, items_of, opening_at
 from counter.metered import Metered, Outcome, Submission
-from counter.packs import NOTHING, PackTable, find_meters_with_units
+from counter.packs import NOTHING, PackTable, find_drawing, find_meters_with_units
 from counter.pricing import Question, price_use, warm_tariffs
 from counter.records import State
 from counter.uses import UseReceipt
@@ -51,21 +52,27 @@ def end_services(submissions: Sequence[Submission], *, at: datetime) -> list[Out
     """
     uses = [Metered(submission.use) for submission in submissions]
     _find_parties(uses, [submission.organizations for submission in submissions])
-    firsts = _first_of_each_key(uses)
-    warm_tariffs(((use.account.organization, use.item, use.account.accno) for use in firsts), at=at)
-    _settle(firsts, at=at)
-    return [use.outcome or _answer_of_twin(use, firsts) for use in uses]
+    _each(_open(uses), _read_svcno, at)
+    waiting = _open(uses)
+    warm_tariffs(((use.account.organization, use.item, use.account.accno) for use in waiting), at=at)
+    while waiting:  # more than one round only where items of the batch mean the same use
+        firsts = _first_of_each_use(waiting)
+        _settle(list(firsts.values()), at=at)
+        for use in _open(waiting):
+            _answer_as_twin(use, firsts[use.identity])
+        waiting = _open(waiting)
+    return [use.outcome for use in uses if use.outcome is not None]
 
 
 @transaction.atomic(durable=True)  # record, transfer, hold, packs and events of a use commit together
 def _settle(uses: Sequence[Metered], *, at: datetime) -> None:
     limit_waiting()
-    _find_stored(_open(uses), at=at)
-    _each(_open(uses), _settle_times, at)
-    _find_openings(_open(uses))
-    _each(_open(uses), _price_without_units, at)
-    _price_with_units(_open(uses), at=at)
-    chargeable = _open(uses)
+    taken = _find_stored(uses, at=at)
+    _each(_open(taken), _settle_times, at)
+    _find_openings(_open(taken))
+    _each(_open(taken), _price_without_units, at)
+    _price_with_units(_open(taken))
+    chargeable = _open(taken)
     fresh = [use for use in chargeable if use.stored is None]
     for use, record_id in zip(fresh, records.new_ids(len(fresh)), strict=True):
         use.record_id = record_id
@@ -89,7 +96,7 @@ def _each(uses: Sequence[Metered], step: Callable[[Metered, datetime], None], at
 def _find_parties(uses: Sequence[Metered], organizations: Sequence[frozenset[str] | None]) -> None:
     """Account and item of each use; an account that the sender may not see does not exist for it."""
     found = accounts.find_accounts(use.use.accno for use in uses)
-    items = recent_items()
+    items = items_of({use.use.label for use in uses})
     for use, allowed in zip(uses, organizations, strict=True):
         account, item = found.get(use.use.accno), items.get(use.use.label)
         if account is None or (allowed is not None and account.organization not in allowed):
@@ -102,54 +109,68 @@ def _find_parties(uses: Sequence[Metered], organizations: Sequence[frozenset[str
             use.account, use.item = account, item
 
 
-def _first_of_each_key(uses: Sequence[Metered]) -> list[Metered]:
-    firsts: dict[tuple[int, str], Metered] = {}
-    for use in _open(uses):
-        firsts.setdefault(use.key, use)
-    return list(firsts.values())
+def _read_svcno(use: Metered, _: datetime) -> None:
+    if use.use.svcno:
+        use.named_record_id = record_id_of(use.use.svcno)
 
 
-def _answer_of_twin(use: Metered, firsts: Sequence[Metered]) -> Outcome:
-    """The second of two items with one key: a repeat of the first, or a conflict with it."""
-    first = next(one for one in firsts if one.key == use.key)
-    try:
-        require_same(first.content, use.content, CONTENT_FIELDS)
-    except IdempotencyConflict as conflict:
-        return conflict
-    assert first.outcome is not None
-    return replace(first.outcome, duplicate=True) if isinstance(first.outcome, UseReceipt) else first.outcome
+def _first_of_each_use(uses: Sequence[Metered]) -> dict[tuple[int, str, str], Metered]:
+    firsts: dict[tuple[int, str, str], Metered] = {}
+    for use in uses:
+        firsts.setdefault(use.identity, use)
+    return firsts
+
+
+def _answer_as_twin(use: Metered, first: Metered) -> None:
+    """A later item with the key of an earlier one: its repeat, or in conflict with it. What may replace it waits."""
+    given, earlier = use.use, first.use
+    if first.outcome is None or given.correction or earlier.correction or given.estimated != earlier.estimated:
+        return
+    if use.content == first.content:
+        receipt = first.outcome
+        use.outcome = replace(receipt, duplicate=True) if isinstance(receipt, UseReceipt) else receipt
+    elif isinstance(first.outcome, UseReceipt):
+        try:
+            require_same(first.content, use.content, CONTENT_FIELDS)
+        except IdempotencyConflict as conflict:
+            use.outcome = conflict
 
 
 # --- what is stored already -------------------------------------------------------------------------------------------
 
 
-def _find_stored(uses: Sequence[Metered], *, at: datetime) -> None:
-    """Answer plain repeats without a lock; lock every other record that exists, then decide about it."""
-    if not uses:
-        return
-    by_key = records.find_by_keys(use.key for use in uses)
-    by_id = records.find_by_ids([use.named_record_id for use in uses if use.named_record_id])
-    present: list[Metered] = []
+def _find_stored(uses: Sequence[Metered], *, at: datetime) -> list[Metered]:
+    """Answer plain repeats without a lock; lock every other record that exists, then decide about it.
+
+    Answers the uses of this round: of those that mean the same record only the first.
+    """
+    by_key = records.find_by_keys(use.key for use in uses if use.use.providerno)
+    named = [use.named_record_id for use in uses if use.named_record_id]
+    by_id = records.find_by_ids(named) if named else {}
+    taken: list[Metered] = []
+    present: dict[int, Metered] = {}
     for use in uses:
         use.stored = metered.started_record(use, by_id.get(use.named_record_id), by_key.get(use.key))
         if use.stored is None:
-            continue
-        if metered.is_repeat(use, use.stored):
+            taken.append(use)
+        elif metered.is_repeat(use, use.stored):
             use.outcome = metered.repeat_receipt(use, use.stored)
-        else:
-            present.append(use)
-    locked = records.lock_records(use.stored.id for use in present if use.stored)
-    for use in present:
-        assert use.stored is not None
-        use.stored = locked[use.stored.id]
-        use.record_id = use.stored.id
-    _each(present, _decide_about_stored, at)
+        elif use.stored.id not in present:
+            present[use.stored.id] = use
+            taken.append(use)
+    for record_id, stored in records.lock_records(present).items():
+        present[record_id].stored, present[record_id].record_id = stored, record_id
+    _each(taken, _decide_about_stored, at)
+    return taken
 
 
 def _decide_about_stored(use: Metered, _: datetime) -> None:
     """A started use is ended; an ended one is a repeat, is replaced by a truer one, or conflicts."""
     stored = use.stored
-    assert stored is not None
+    if stored is None:
+        if not use.use.providerno:
+            raise RecordNotFound
+        return
     if stored.account_id != use.account.id:
         raise IdempotencyConflict("differs in: accno", fields=["accno"])
     if stored.state != State.ENDED:
@@ -173,7 +194,7 @@ def _settle_times(use: Metered, at: datetime) -> None:
     start = given.start or (use.stored.start_at if use.stored else None) or (at if item.mode == Mode.PER_USE else None)
     if start is None:
         raise Invalid("start_time is needed", fields={"start_time": "missing"})
-    finish = given.finish or at
+    finish = given.finish or max(start, at)
     if finish < start:
         raise Invalid("the use ends before it starts", fields={"finish_time": "before start_time"})
     if finish - start > LONGEST_USE:
@@ -206,20 +227,35 @@ def _price_without_units(use: Metered, _: datetime) -> None:
     use.charge = price_use(_question(use))
 
 
-def _price_with_units(uses: Sequence[Metered], *, at: datetime) -> None:
-    """Draw package units before money, for the few accounts that have some; what is left is priced as a later slice."""
-    meters = find_meters_with_units(((use.account.id, use.item.label) for use in uses), at=at)
-    packed = [use for use in uses if (use.account.id, use.item.label) in meters and use.is_answered]
+def _price_with_units(uses: Sequence[Metered]) -> None:
+    """Draw package units before money, for the few accounts that have some; what is left is priced as a later slice.
+
+    What a use reserved when it started, or drew for the charge that is replaced, returns first.
+    """
+    if not uses:
+        return
+    earliest = min(use.start for use in uses)
+    meters = find_meters_with_units(((use.account.id, use.item.label) for use in uses), at=earliest)
+    drawing = find_drawing([use.record_id for use in uses if use.stored])
+    packed = [use for use in uses if use.record_id in drawing or (use.account.id, use.item.label) in meters]
     if not packed:
         return
-    table = PackTable(meters, [use.record_id for use in packed if use.stored])
+    table = PackTable(meters, drawing, at=earliest)
     for use in packed:
-        table.free(use.record_id)
-        seconds = -(-((use.finish - use.start) // timedelta(microseconds=1)) // 1_000_000)
-        use.drawn = table.take(use.account.id, use.item.label, at=use.start, seconds=seconds, uses=use.use.count)
-        if use.drawn is not NOTHING:
-            use.charge = price_use(
-                replace(_question(use), covered_seconds=use.drawn.seconds, covered_uses=use.drawn.uses)
-            )
-    metered.note_units(packed)
+        table.give_back(use.record_id)
+        if use.is_answered:
+            _draw_units(use, table)
     table.save()
+
+
+def _draw_units(use: Metered, table: PackTable) -> None:
+    """Uses for what is priced per use, minutes for what lasts; each of `count` takes its own."""
+    count, per_use = use.use.count, use.item.mode == Mode.PER_USE
+    minutes = -(-(use.finish - use.start) // timedelta(minutes=1))
+    use.drawn = table.take(
+        use.account.id, use.item.label, at=use.start,
+        minutes=0 if per_use else minutes * count, uses=count if per_use else 0,
+    )  # fmt: skip
+    if use.drawn is not NOTHING:
+        covered = replace(_question(use), covered_seconds=use.drawn.seconds // count, covered_uses=use.drawn.uses)
+        use.charge = price_use(covered)

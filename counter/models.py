@@ -304,6 +304,7 @@ class ServiceRecord(models.Model):
     created_at = models.DateTimeField(_("created"))
     ended_at = models.DateTimeField(_("ended"), null=True)
     # the outcome of StartService
+    started_as = models.CharField(max_length=128, db_default="")  # its first providerno, where the end named another
     start_content = models.TextField(null=True)  # noqa: DJ001  null: never started
     start_answer = models.JSONField(null=True)
     expires_at = models.DateTimeField(_("expires"), null=True)
@@ -331,7 +332,10 @@ class ServiceRecord(models.Model):
                 condition=~Q(state="ended") | Q(cost=0) | Q(transfer_id__isnull=False), name="use_cost_posted"
             ),
         ]
-        indexes = [models.Index(fields=["expires_at"], condition=Q(state="started"), name="use_expiring")]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state="started"), name="use_expiring"),
+            models.Index(fields=["item", "started_as"], condition=~Q(started_as=""), name="use_by_first_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.item_id} {self.providerno}"

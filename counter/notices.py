@@ -1,11 +1,14 @@
 """Telling the rate administrators, once per account, number head and day, that the default rate was used."""
 
+import logging
 from collections.abc import Iterable
 from datetime import date
 
 from django.db import connection
 
 from billing_platform.outbox import NewEvent, record_events
+
+_log = logging.getLogger(__name__)
 
 
 def note_default_rates(uses: Iterable[tuple[str, str, str, date]]) -> None:
@@ -27,6 +30,8 @@ def note_default_rates(uses: Iterable[tuple[str, str, str, date]]) -> None:
             [*[[key[n] for key in keys] for n in range(4)], [counted[key] for key in keys]],
         )
         first = [row for row in cursor.fetchall() if row[5]]
+    for organization, accno, head, *_counted in first:
+        _log.warning("no rate for %s* of account %s (%s): priced by the default deck", head, accno, organization)
     record_events(
         [
             NewEvent(

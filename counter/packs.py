@@ -4,12 +4,13 @@ Units are uses or minutes of a meter; a started minute is a whole one. Earliest 
 pack's period. Functions join the caller's transaction; packs are locked in id order.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import Q
 
 from counter.errors import IdempotencyConflict
 from counter.models import PackDraw, UnitPack
@@ -32,7 +33,7 @@ NOTHING = Drawn(ZERO, 0, 0, ())
 
 
 def find_meters_with_units(pairs: Iterable[tuple[int, str]], *, at: datetime) -> set[tuple[int, str]]:
-    """Those (account, meter) that have a pack with units left in its period; the others never touch this table."""
+    """Those (account, meter) that have units left for uses since `at`; the others never touch this table."""
     wanted = list(set(pairs))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -54,48 +55,65 @@ def free_units(account_id: int, meter: str, *, at: datetime) -> Drawn:
     return _drawn([(pack, pack.remaining - pack.reserved) for pack in rows if pack.remaining > pack.reserved])
 
 
+def find_drawing(record_ids: Sequence[int]) -> set[int]:
+    """Those of the records that reserve units or drew some."""
+    if not record_ids:
+        return set()
+    return set(PackDraw.objects.filter(record_id__in=record_ids).values_list("record_id", flat=True))
+
+
 class PackTable:
-    """The locked packs of a batch; units are taken in memory and saved once."""
+    """The locked packs of a batch; units are moved in memory and saved once."""
 
-    def __init__(self, meters: set[tuple[int, str]], record_ids: Iterable[int]) -> None:
+    def __init__(self, meters: set[tuple[int, str]], record_ids: Iterable[int], *, at: datetime) -> None:
+        """Packs of these (account, meter) with units for uses since `at`, and those that the records drew from."""
+        self._draws: dict[int, list[PackDraw]] = {}
+        for draw in PackDraw.objects.filter(record_id__in=list(record_ids)):
+            self._draws.setdefault(draw.record_id, []).append(draw)
+        accounts, labels = {account for account, _ in meters}, {meter for _, meter in meters}
         rows = UnitPack.objects.filter(
-            account_id__in={account for account, _ in meters}, meter__in={meter for _, meter in meters}
+            Q(account_id__in=accounts, meter__in=labels, remaining__gt=0, valid_to__gt=at)
+            | Q(pk__in={draw.pack_id for draws in self._draws.values() for draw in draws})
         )
-        self._packs = list(rows.select_for_update().order_by("pk"))
-        self._reserved: dict[int, list[PackDraw]] = {}
-        for draw in PackDraw.objects.filter(record_id__in=list(record_ids), drawn=False):
-            self._reserved.setdefault(draw.record_id, []).append(draw)
+        self._packs = {pack.pk: pack for pack in rows.select_for_update().order_by("pk")}
+        self._returned: list[int] = []
 
-    def free(self, record_id: int) -> None:
-        """Give back what the use reserved when it started."""
-        by_id = {pack.pk: pack for pack in self._packs}
-        for draw in self._reserved.pop(record_id, []):
-            by_id[draw.pack_id].reserved -= draw.units
+    def give_back(self, record_id: int) -> None:
+        """What the use reserved when it started, or drew for a charge that is replaced; a pack keeps its own expiry."""
+        for draw in self._draws.pop(record_id, []):
+            pack = self._packs[draw.pack_id]
+            if draw.drawn:
+                pack.remaining += draw.units
+            else:
+                pack.reserved -= draw.units
+            self._returned.append(draw.pk)
 
-    def take(self, account_id: int, meter: str, *, at: datetime, seconds: int, uses: int) -> Drawn:
-        """Draw units for a use of `seconds` (minute packs) or `uses` (use packs) that began at `at`."""
-        parts = self._parts(account_id, meter, at=at, minutes=-(-seconds // MINUTE_SECONDS), uses=uses)
+    def take(self, account_id: int, meter: str, *, at: datetime, minutes: int, uses: int) -> Drawn:
+        """Draw units for a use that began at `at`: what there is, at most what is asked."""
+        parts = self._parts(account_id, meter, at=at, minutes=minutes, uses=uses)
         for pack, units in parts:
             pack.remaining -= units
         return _drawn(parts)
 
-    def reserve(self, account_id: int, meter: str, *, at: datetime, seconds: int, uses: int) -> Drawn:
-        """Set units aside for a use that begins; a whole use may end up needing fewer."""
-        parts = self._parts(account_id, meter, at=at, minutes=-(-seconds // MINUTE_SECONDS), uses=uses)
+    def reserve(self, account_id: int, meter: str, *, at: datetime, minutes: int, uses: int) -> Drawn:
+        """Set units aside for a use that begins; it may end up needing fewer."""
+        parts = self._parts(account_id, meter, at=at, minutes=minutes, uses=uses)
         for pack, units in parts:
             pack.reserved += units
         return _drawn(parts)
 
     def save(self) -> None:
         """Write what changed."""
-        UnitPack.objects.bulk_update(self._packs, ["remaining", "reserved"])
+        UnitPack.objects.bulk_update(self._packs.values(), ["remaining", "reserved"])
+        if self._returned:
+            PackDraw.objects.filter(pk__in=self._returned).delete()
 
     def _parts(
         self, account_id: int, meter: str, *, at: datetime, minutes: int, uses: int
     ) -> list[tuple[UnitPack, Decimal]]:
         wanted = {UnitPack.Unit.MINUTE: Decimal(minutes), UnitPack.Unit.USE: Decimal(uses)}
         parts = []
-        for pack in sorted(self._packs, key=lambda pack: (pack.valid_to, pack.pk)):
+        for pack in sorted(self._packs.values(), key=lambda pack: (pack.valid_to, pack.pk)):
             if (pack.account_id, pack.meter) == (account_id, meter) and pack.valid_from <= at < pack.valid_to:
                 unit = UnitPack.Unit(pack.unit)
                 units = min(wanted[unit], pack.remaining - pack.reserved)
@@ -126,11 +144,6 @@ def note_draws(draws: Iterable[tuple[int, Drawn]]) -> None:
     )
 
 
-def drop_reservations(record_ids: Iterable[int]) -> None:
-    """Forget what these uses had reserved; PackTable.free has given it back."""
-    PackDraw.objects.filter(record_id__in=list(record_ids), drawn=False).delete()
-
-
 def note_reservation(record_id: int, reserved: Drawn) -> None:
     """The rows behind what a started use reserved."""
     PackDraw.objects.bulk_create(
@@ -138,33 +151,15 @@ def note_reservation(record_id: int, reserved: Drawn) -> None:
     )
 
 
-def free_reservations(record_ids: Iterable[int]) -> None:
-    """Give back what ended uses had reserved (cancelled, expired)."""
-    ids = list(record_ids)
-    draws = list(PackDraw.objects.filter(record_id__in=ids, drawn=False).order_by("pack_id"))
-    if not draws:
+def free_reservations(record_ids: Sequence[int], *, at: datetime) -> None:
+    """Give back what uses had reserved that were cancelled or expired."""
+    drawing = find_drawing(record_ids)
+    if not drawing:
         return
-    packs = {
-        pack.pk: pack
-        for pack in UnitPack.objects.filter(pk__in={draw.pack_id for draw in draws}).select_for_update().order_by("pk")
-    }
-    for draw in draws:
-        packs[draw.pack_id].reserved -= draw.units
-    UnitPack.objects.bulk_update(packs.values(), ["reserved"])
-    PackDraw.objects.filter(pk__in=[draw.pk for draw in draws]).delete()
-
-
-def give_back(record_id: int) -> None:
-    """Return what a use drew, because its charge is replaced; the pack keeps its own expiry."""
-    draws = list(PackDraw.objects.filter(record_id=record_id, drawn=True).order_by("pack_id"))
-    packs = {
-        pack.pk: pack
-        for pack in UnitPack.objects.filter(pk__in={draw.pack_id for draw in draws}).select_for_update().order_by("pk")
-    }
-    for draw in draws:
-        packs[draw.pack_id].remaining += draw.units
-    UnitPack.objects.bulk_update(packs.values(), ["remaining"])
-    PackDraw.objects.filter(pk__in=[draw.pk for draw in draws]).delete()
+    table = PackTable(set(), drawing, at=at)
+    for record_id in drawing:
+        table.give_back(record_id)
+    table.save()
 
 
 def grant_units(  # noqa: PLR0913  the columns of a pack

@@ -13,6 +13,7 @@ from counter.uses import CallFacts, ServiceUse, UseRequest
 LABEL_BYTES, PROVIDERNO_BYTES, TEXT_MAX, SUMMARY_MAX, ACCNO_MAX = 64, 128, 64, 512, 20
 COUNT_MAX = 1_000_000
 SECONDS_MAX = 86_400
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ACCNO = re.compile(r"[PC][0-9]{8,18}", re.ASCII)
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})?", re.ASCII
@@ -48,7 +49,7 @@ def parse_text(text: str, name: str, *, bytes_max: int = TEXT_MAX) -> str:
     """Printable text of bounded length."""
     if not text:
         return ""
-    if not text.isprintable():
+    if _CONTROL.search(text):
         raise _invalid(name, "control characters")
     if len(text) > bytes_max or (not text.isascii() and len(text.encode()) > bytes_max):
         raise _invalid(name, f"longer than {bytes_max} bytes")

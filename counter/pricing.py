@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.conf import settings
 
-from billing_platform.money import amount_text, round_amount
+from billing_platform.money import HALF_UP, amount_text, round_amount, rounder_over
+from counter.content import plain_number
 from counter.errors import Invalid, NoRate, WrongChargeMode
 from counter.items import Item, Mode, Opening
 from counter.uses import CallFacts
@@ -21,7 +22,7 @@ from rating import engine, tariffs
 from rating.carriers import UNKNOWN, CarrierFound, carrier_of
 from rating.engine import Call, Price, PricingError, Tariff
 from rating.question import AskedCall
-from rating.segments import Kind, Number, NumberContext, reach_of, read_number
+from rating.segments import Number, NumberContext, reach_of, read_number
 
 ZERO = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
@@ -73,9 +74,7 @@ def price_use(question: Question) -> Charge:
     if mode == Mode.RESOURCE:
         raise WrongChargeMode("occupancy is not charged by use")
     if question.call is not None and not question.call.answered:
-        return Charge(
-            ZERO, question.item.currency, 0, ZERO, "", _encoder.encode({"mode": mode, "answered": False}).decode()
-        )
+        return Charge(ZERO, question.item.currency, 0, ZERO, "", _text({"mode": mode, "answered": False}))
     if mode == Mode.BY_DECK:
         return _price_by_deck(question)
     return _price_per_use(question) if mode == Mode.PER_USE else _price_per_duration(question)
@@ -98,8 +97,15 @@ def _price_per_use(question: Question) -> Charge:
     price, _, _ = unit_price(item, question.opening, question.start)
     paid_uses = question.count - question.covered_uses
     cost = round_amount(price * paid_uses, method=item.rounding, decimals=item.decimals)
-    why = {"mode": item.mode, "price": amount_text(price), "count": paid_uses, "amount": amount_text(cost)}
-    return Charge(cost, item.currency, 0, Decimal(question.count), "", _encoder.encode(why).decode())
+    why: dict[str, Any] = {"mode": item.mode, "price": amount_text(price), "count": paid_uses}
+    if question.covered_uses:
+        why["covered_uses"] = question.covered_uses
+    why |= _rounding(item, cost)
+    return Charge(cost, item.currency, 0, Decimal(question.count), "", _text(why))
+
+
+def _rounding(item: Item, cost: Decimal) -> dict[str, Any]:
+    return {"rounding": item.rounding, "decimals": item.decimals, "amount": amount_text(cost)}
 
 
 def _price_per_duration(question: Question) -> Charge:
@@ -110,24 +116,28 @@ def _price_per_duration(question: Question) -> Charge:
     fee = ZERO if question.covered_seconds or increments == 0 else connect_fee
     cost = round_amount(fee + price * increments * question.count, method=item.rounding, decimals=item.decimals)
     seconds = increments * increment
-    why = {
+    why: dict[str, Any] = {
         "mode": item.mode, "price": amount_text(price), "connect_fee": amount_text(fee), "increment": increment,
-        "increments": increments, "count": question.count, "amount": amount_text(cost),
+        "increments": increments, "count": question.count, "min_seconds": item.min_seconds,
     }  # fmt: skip
-    return Charge(
-        cost, item.currency, seconds, _counted(seconds, item) * question.count, "", _encoder.encode(why).decode()
-    )
+    if question.covered_seconds:
+        why["covered_seconds"] = question.covered_seconds
+    why |= _rounding(item, cost)
+    return Charge(cost, item.currency, seconds, _counted(seconds, item) * question.count, "", _text(why))
 
 
 def _counted(seconds: int, item: Item) -> Decimal:
-    return round_amount(Decimal(seconds) / item.unit_seconds, method="half_up", decimals=SIX_PLACES)
+    return rounder_over(item.unit_seconds, HALF_UP, SIX_PLACES).amount(seconds)
+
+
+def _text(why: dict[str, Any]) -> str:
+    return _encoder.encode(why).decode()
 
 
 # --- by deck ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class DeckPrices:
+class DeckPrices(NamedTuple):
     """The prices of the charged legs; `error` when they come from the default deck instead of the account's own."""
 
     legs: dict[str, AskedCall]
@@ -136,7 +146,7 @@ class DeckPrices:
 
     @property
     def amount(self) -> Decimal:
-        return sum((price.amount for price in self.prices.values()), ZERO)
+        return sum([price.amount for price in self.prices.values()], ZERO)
 
 
 def deck_prices(question: Question) -> DeckPrices:
@@ -156,49 +166,52 @@ def deck_prices(question: Question) -> DeckPrices:
 def _price_by_deck(question: Question) -> Charge:
     """Call = leg A + leg B, each rounded by its own rate. Time charged is that of leg B where B is charged."""
     found, item = deck_prices(question), question.item
-    if any(price.currency != item.currency for price in found.prices.values()):
+    prices = found.prices.values()
+    if any(price.currency != item.currency for price in prices):
         raise NoRate("currency_mismatch")
-    cost = round_amount(found.amount, method="half_up", decimals=SIX_PLACES)
+    cost = round_amount(found.amount, method=HALF_UP, decimals=SIX_PLACES)
     timed = found.prices.get("b") or found.prices["a"]
     seconds = -(-timed.billed // 1_000_000_000) + question.covered_seconds
-    versions = dict.fromkeys(f"{deck}:{number}" for price in found.prices.values() for deck, number in price.versions)
+    versions = dict.fromkeys([f"{deck}:{number}" for price in prices for deck, number in price.versions])
     head = (next(iter(found.legs.values())).call.key or "")[:5] if found.error else ""
     return Charge(
-        cost, item.currency, seconds, _counted(seconds, item), ",".join(versions)[:100],
-        _encoder.encode({**_why(question, found), "amount": amount_text(cost)}).decode(),
+        cost, item.currency, seconds, _counted(seconds, item), ",".join(versions)[:100], _why(question, found, cost),
         _deck_warnings(question, found), head,
     )  # fmt: skip
 
 
 def _deck_warnings(question: Question, found: DeckPrices) -> tuple[str, ...]:
-    warnings = {
-        "no_number": question.call is None or not _number_of(question, question.item.legs),
-        "default_rate": found.error is not None,
-        "maximum_rate": question.rate_policy == ESTIMATE_POLICY,
-    }
-    return tuple(warning for warning, applies in warnings.items() if applies)
-
-
-def _why(question: Question, found: DeckPrices) -> dict[str, Any]:
-    lines = [
-        {"leg": leg, "number": _number_facts(found.legs[leg]), **price.explanation()}
-        for leg, price in found.prices.items()
-    ]
-    why: dict[str, Any] = {"mode": question.item.mode, "currency": question.item.currency, "lines": lines}
-    if question.covered_seconds:
-        why["covered_seconds"] = question.covered_seconds
-    if question.rate_policy:
-        why["rate_policy"] = question.rate_policy
+    warnings = []
+    if question.call is None or not _number_of(question.call, question.item.legs):
+        warnings.append("no_number")
     if found.error is not None:
-        why["error"] = {"code": found.error.code, "detail": found.error.detail}
-    return why
+        warnings.append("default_rate")
+    if question.rate_policy == ESTIMATE_POLICY:
+        warnings.append("maximum_rate")
+    return tuple(warnings)
 
 
-def _number_facts(asked: AskedCall) -> dict[str, str]:
-    return {
+def _why(question: Question, found: DeckPrices, cost: Decimal) -> str:
+    """JSON text: the lines come as text from the prices, what stands before and after them is encoded here."""
+    head = {"mode": question.item.mode, "currency": question.item.currency}
+    lines = [_line(leg, found.legs[leg], price) for leg, price in found.prices.items()]
+    rest: dict[str, Any] = {}
+    if question.covered_seconds:
+        rest["covered_seconds"] = question.covered_seconds
+    if question.rate_policy:
+        rest["rate_policy"] = question.rate_policy
+    if found.error is not None:
+        rest["error"] = {"code": found.error.code, "detail": found.error.detail}
+    rest["amount"] = amount_text(cost)
+    return f'{_text(head)[:-1]},"lines":[{",".join(lines)}],{_text(rest)[1:]}'
+
+
+def _line(leg: str, asked: AskedCall, price: Price) -> str:
+    number = {
         "key": asked.number.key, "kind": asked.number.kind, "carrier": asked.carrier,
         "carrier_from": asked.carrier_from,
     }  # fmt: skip
+    return f"{_text({'leg': leg, 'number': number})[:-1]},{price.explanation_text()[1:]}"
 
 
 def leg_calls(question: Question) -> dict[str, AskedCall]:
@@ -214,8 +227,7 @@ def leg_calls(question: Question) -> dict[str, AskedCall]:
 
 def _leg_call(question: Question, facts: CallFacts, text: str, *, start: datetime) -> AskedCall:
     """Read the number, find its carrier - the number decides, the record's hint helps where it does not - and reach."""
-    context = NumberContext(settings.RATING_HOME_AREA)
-    number, caller = read_number(text, context), read_number(facts.caller, context)
+    number, caller = _dialled(text), _dialled(facts.caller)
     found = carrier_of(number.key, at=question.start) if number.key else UNKNOWN
     if not found.code and facts.carrier:
         found = CarrierFound(facts.carrier, "given")
@@ -228,15 +240,18 @@ def _leg_call(question: Question, facts: CallFacts, text: str, *, start: datetim
     return AskedCall(call, number, found.code, found.found_by, found.city)
 
 
+def _dialled(text: str) -> Number:
+    """The number that a text means; only one without an area depends on where it was dialled."""
+    number = plain_number(text)
+    return read_number(text, NumberContext(settings.RATING_HOME_AREA)) if number.reason == "area_missing" else number
+
+
 def _key(text: str, number: Number) -> str | None:
-    """ "" without a number, None for one that cannot be called."""
-    if not text:
-        return ""
-    return None if number.kind in {Kind.INVALID, Kind.HIDDEN} else number.key
+    """ "" without a number, None for one that cannot be called: it has no key."""
+    return (number.key or None) if text else ""
 
 
-def _number_of(question: Question, legs: str) -> str:
-    call = question.call or CallFacts()
+def _number_of(call: CallFacts, legs: str) -> str:
     return call.caller if legs == "a" else call.called
 
 

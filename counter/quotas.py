@@ -9,12 +9,17 @@ from django.db import connection
 
 from counter.models import QuotaUse
 
-MONTH_ZONE = ZoneInfo("Asia/Shanghai")
+PLATFORM_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+def day_of(at: datetime) -> date:
+    """The day that an instant belongs to, on the platform's calendar."""
+    return at.astimezone(PLATFORM_ZONE).date()
 
 
 def month_of(at: datetime) -> date:
-    """The first day of the month that an instant belongs to, on the platform's calendar."""
-    return at.astimezone(MONTH_ZONE).date().replace(day=1)
+    """The first day of its month."""
+    return day_of(at).replace(day=1)
 
 
 def used_in_month(account_id: int, item_id: int, *, at: datetime) -> Decimal:

@@ -1,6 +1,7 @@
 """Rows of service records as the hot path reads and writes them: whole batches, no model instances."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -66,16 +67,22 @@ class Stored:
 _COLUMNS = ", ".join(Stored.__dataclass_fields__)
 
 
+# A use whose end named another providerno answers to the one it was started under as well.
+_BY_KEY = f"""
+    SELECT started_as, {_COLUMNS} FROM counter_servicerecord
+    WHERE started_as <> '' AND (item_id, started_as) IN (SELECT * FROM unnest(%(items)s::bigint[], %(names)s::text[]))
+    UNION ALL
+    SELECT providerno, {_COLUMNS} FROM counter_servicerecord
+    WHERE (item_id, providerno) IN (SELECT * FROM unnest(%(items)s::bigint[], %(names)s::text[]))
+"""  # noqa: S608  constant columns
+
+
 def find_by_keys(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Stored]:
     """The records of (item, providerno) keys that exist."""
     wanted = list(keys)
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {_COLUMNS} FROM counter_servicerecord WHERE (item_id, providerno) IN"  # noqa: S608  constant columns
-            " (SELECT * FROM unnest(%s::bigint[], %s::text[]))",
-            [[key[0] for key in wanted], [key[1] for key in wanted]],
-        )
-        return {(row[1], row[2]): Stored(*row) for row in cursor.fetchall()}
+        cursor.execute(_BY_KEY, {"items": [key[0] for key in wanted], "names": [key[1] for key in wanted]})
+        return {(row[2], row[0]): Stored(*row[1:]) for row in cursor.fetchall()}
 
 
 def find_by_ids(ids: Iterable[int]) -> dict[int, Stored]:
@@ -119,8 +126,14 @@ def insert_ended(rows: Sequence[Sequence[Cell]]) -> None:
     """Write uses in their final state, columns as `ENDED_COLUMNS`. Raises Overtaken when a key exists meanwhile."""
     if not rows:
         return
-    try:
+    with _overtaken_by_the_same_key():
         copy_rows("counter_servicerecord", ENDED_COLUMNS, rows)
+
+
+@contextmanager
+def _overtaken_by_the_same_key() -> Iterator[None]:
+    try:
+        yield
     except IntegrityError as error:
         if error.__cause__.diag.constraint_name != "use_once":  # type: ignore[union-attr]  # psycopg2's diagnostics
             raise
@@ -128,13 +141,18 @@ def insert_ended(rows: Sequence[Sequence[Cell]]) -> None:
 
 
 def update_ended(changes: Sequence[dict[str, Any]]) -> None:
-    """Set the charge in force of locked records that were started, or whose charge is replaced: one UPDATE."""
+    """Set the charge in force of locked records that were started, or whose charge is replaced: one UPDATE.
+
+    Raises Overtaken when a key that a record takes exists meanwhile.
+    """
     if not changes:
         return
-    with connection.cursor() as cursor:
+    with _overtaken_by_the_same_key(), connection.cursor() as cursor:
         cursor.execute(
             """
             UPDATE counter_servicerecord r SET
+                started_as = CASE WHEN r.started_as <> '' OR r.providerno = t.providerno THEN r.started_as
+                                  ELSE r.providerno END,
                 providerno = t.providerno, state = 'ended', organization = t.organization, application = t.application,
                 summary = t.summary, record_ref = t.record_ref, start_at = t.start_at, finish_at = t.finish_at,
                 count = t.count, ended_at = t.ended_at, content = t.content, cost = t.cost, currency = t.currency,

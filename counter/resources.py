@@ -12,6 +12,8 @@ from counter.models import ResourceChange, ResourceUsage
 from counter.starting import Parties, require_usable
 from ledger import accounts
 
+OCCUPIED_MAX = 2**31 - 1  # what the wire and the column can say
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -47,15 +49,8 @@ def reduce(change: Change, *, organizations: frozenset[str] | None, at: datetime
 @transaction.atomic(durable=True)  # the occupancy and the row that explains it move together
 def _apply(change: Change, sign: int, organizations: frozenset[str] | None, at: datetime) -> Occupied:
     limit_waiting()
-    account = accounts.find_account(change.accno)
-    if account is None or (organizations is not None and account.organization not in organizations):
-        raise AccountNotFound
-    item = read_item(change.label)
-    if item.mode != Mode.RESOURCE:
-        raise WrongChargeMode
-    opening = opening_at(find_openings([(account.id, item.id)])[account.id, item.id], at)
-    if sign > 0:
-        require_usable(Parties(account, item, opening))
+    parties = _parties(change, organizations, at)
+    account, item, opening = parties.account, parties.item, parties.opening
     limits = opening.limits if opening is not None and opening.limits is not None else item.limits
     ResourceUsage.objects.bulk_create([ResourceUsage(account_id=account.id, item_id=item.id)], ignore_conflicts=True)
     row = ResourceUsage.objects.select_for_update(no_key=True).get(account_id=account.id, item_id=item.id)
@@ -66,14 +61,26 @@ def _apply(change: Change, sign: int, organizations: frozenset[str] | None, at: 
     after = change.total if change.total is not None else row.usage + sign * change.count
     if after < 0:
         raise BelowZero
-    if sign > 0 and limits and after > limits:
-        raise QuotaExceeded
+    if sign > 0 or after > row.usage:
+        require_usable(parties)
+        if after > (limits or OCCUPIED_MAX):
+            raise QuotaExceeded
     ResourceChange.objects.create(
         usage=row, before=row.usage, after=after, actor=change.actor, request_id=change.request_id or None,
         changed_at=at,
     )  # fmt: skip
     ResourceUsage.objects.filter(pk=row.pk).update(usage=after)
     return Occupied(after, limits)
+
+
+def _parties(change: Change, organizations: frozenset[str] | None, at: datetime) -> Parties:
+    account = accounts.find_account(change.accno)
+    if account is None or (organizations is not None and account.organization not in organizations):
+        raise AccountNotFound
+    item = read_item(change.label)
+    if item.mode != Mode.RESOURCE:
+        raise WrongChargeMode
+    return Parties(account, item, opening_at(find_openings([(account.id, item.id)])[account.id, item.id], at))
 
 
 def _repeat(earlier: ResourceChange, change: Change, sign: int, limits: int) -> Occupied:

@@ -4,24 +4,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from billing_platform import metrics
 from billing_platform.auth import inside_networks
 from billing_platform.errors import PlatformError
+from billing_platform.failpoints import failpoint
 from counter.access import LOOPBACK, Access, access_of_peer
 from counter.committer import charges
-from counter.errors import CounterError, CounterUnavailable
+from counter.errors import CounterError, CounterUnavailable, Invalid, counter_refusal
 
 SERVICE = "counter.CounterService"
 MESSAGE_MAX = 4 << 20
@@ -30,72 +32,131 @@ QUEUE_PER_THREAD = 16  # what waits beyond that is shed at once: the caller repe
 HEALTH_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 Reply = TypeVar("Reply")
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_UNREADABLE = object()
 
 
-class Load:
-    """How many calls are in the house."""
+class _Pool(ThreadPoolExecutor):
+    """Threads that know how many calls wait for one of them, and how many are inside."""
 
-    def __init__(self, limit: int) -> None:
-        self._lock, self._inside, self.limit = threading.Lock(), 0, limit
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, thread_name_prefix="counter")
+        self._lock, self.waiting, self.inside = threading.Lock(), 0, 0
 
-    def __enter__(self) -> "Load":
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with self._lock:
-            self._inside += 1
-        return self
+            self.waiting += 1
+        return super().submit(self._run, fn, *args, **kwargs)
 
-    def __exit__(self, *_: object) -> None:
+    def _run(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         with self._lock:
-            self._inside -= 1
+            self.waiting, self.inside = self.waiting - 1, self.inside + 1
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            with self._lock:
+                self.inside -= 1
 
     @property
-    def inside(self) -> int:
-        return self._inside
+    def is_idle(self) -> bool:
+        return not self.waiting and not self.inside
 
 
-load = Load(limit=QUEUE_PER_THREAD * settings.COUNTER_THREADS)
+class _Gate(grpc.ServerInterceptor):
+    """Sheds what would wait too long, as UNAVAILABLE: the library's own limit answers RESOURCE_EXHAUSTED, which a
+    caller reads as "no money". A message that cannot be read is the caller's fault, not ours."""
+
+    def __init__(self, pool: _Pool, *, waiting_max: int) -> None:
+        self._pool, self._waiting_max = pool, waiting_max
+        self._handlers: dict[str, Handler] = {}
+        _shed.experimental_thread_pool = ThreadPoolExecutor(1, thread_name_prefix="shed")  # type: ignore[attr-defined]
+        self._overload: Handler = grpc.unary_unary_rpc_method_handler(_shed)
+
+    def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
+        if not details.method.startswith(f"/{SERVICE}/"):
+            return continuation(details)
+        if self._pool.waiting >= self._waiting_max:
+            metrics.counter_calls.labels(details.method.rpartition("/")[2], "shed").inc()
+            return self._overload
+        if details.method not in self._handlers:
+            found = continuation(details)
+            if found is None:
+                return None  # no such method; not remembered, or a stranger could fill the memory
+            self._handlers[details.method] = _tolerant(found)
+        return self._handlers[details.method]
+
+
+def _shed(_: bytes, context: grpc.ServicerContext) -> None:
+    refuse(context, CounterUnavailable("too many calls at once"))
+
+
+def _tolerant(handler: Handler) -> Handler:
+    """The same method, which answers INVALID_ARGUMENT to bytes that are no message of its type."""
+
+    parse, behave = handler.request_deserializer, handler.unary_unary
+    assert parse is not None
+    assert behave is not None
+
+    def read(message: bytes) -> object:
+        try:
+            return parse(message)
+        except DecodeError:
+            return _UNREADABLE
+
+    def reply(request: object, context: grpc.ServicerContext) -> Any:
+        if request is _UNREADABLE:
+            refuse(context, Invalid("the message cannot be read"))
+        return behave(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(reply, read, handler.response_serializer)
 
 
 def answered(method: str, context: grpc.ServicerContext, scope: str, ask: Callable[[Access], Reply]) -> Reply:
     """The answer to one call: admitted by key or peer, counted, its refusal turned into status and metadata."""
     started = time.monotonic()
     code = "OK"
-    with load:
-        try:
-            _require_time(context)
-            access = access_of_peer(context.peer(), {str(k): str(v) for k, v in context.invocation_metadata()})
-            access.require(scope)
-            close_old_connections()
-            return ask(access)
-        except PlatformError as refusal:
-            code = refusal.code
-            _refuse(context, refusal)
-        except (DatabaseError, InterfaceError):
-            code = "counter_unavailable"
-            _log.warning("the database did not answer %s", method, exc_info=True)
-            _refuse(context, CounterUnavailable())
-        finally:
-            metrics.counter_calls.labels(method, code).inc()
-            metrics.counter_duration.labels(method).observe(time.monotonic() - started)
-    raise AssertionError("abort raises")
+    try:
+        _require_time(context)
+        metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
+        if "grpc-previous-rpc-attempts" in metadata:
+            metrics.counter_repeats.labels(method).inc()
+        access = access_of_peer(context.peer(), metadata)
+        access.require(scope)
+        close_old_connections()
+        reply = ask(access)
+        failpoint("counter.grpc.before_reply")
+    except PlatformError as refusal:
+        code = refusal.code
+        refuse(context, counter_refusal(refusal))
+    except (DatabaseError, InterfaceError):
+        code = "counter_unavailable"
+        _log.warning("the database did not answer %s", method, exc_info=True)
+        refuse(context, CounterUnavailable())
+    else:
+        return reply
+    finally:
+        metrics.counter_calls.labels(method, code).inc()
+        metrics.counter_duration.labels(method).observe(time.monotonic() - started)
 
 
 def _require_time(context: grpc.ServicerContext) -> None:
-    """What has not begun when its deadline has passed is dropped, and so is what is too much."""
+    """What has not begun when its deadline has passed is dropped."""
     left: float | None = context.time_remaining()  # None: the public client sets no deadline
     if left is not None and left <= 0:
         raise CounterUnavailable("the deadline has passed")
-    if load.inside > load.limit:
-        raise CounterUnavailable("too many calls at once")
 
 
-def _refuse(context: grpc.ServicerContext, refusal: PlatformError) -> None:
-    facts = [("x-reason", refusal.code), ("x-retryable", "true" if refusal.retryable else "false")]
-    if isinstance(refusal, CounterError):
-        facts.append(("x-code", str(refusal.billing_code)))
+def refuse(context: grpc.ServicerContext, refusal: CounterError) -> NoReturn:
+    """End the call with the refusal's status, and its facts as trailing metadata."""
+    facts = [
+        ("x-reason", refusal.code), ("x-code", str(refusal.billing_code)),
+        ("x-retryable", "true" if refusal.retryable else "false"),
+    ]  # fmt: skip
     if "state" in refusal.fields:
         facts.append(("x-state", str(refusal.fields["state"])))
     context.set_trailing_metadata(tuple(facts))
     context.abort(getattr(grpc.StatusCode, refusal.grpc_status), str(refusal))
+    raise AssertionError("abort raises")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +164,7 @@ class Running:
     """A started server: `ports` in the order of its addresses."""
 
     server: grpc.Server
+    pool: _Pool
     health: health.HealthServicer
     ports: list[int]
     stopping: threading.Event
@@ -113,7 +175,7 @@ class Running:
         self.health.enter_graceful_shutdown()
         self.server.stop(settings.COUNTER_GRACE)
         until = time.monotonic() + settings.COUNTER_GRACE
-        while load.inside and time.monotonic() < until:
+        while not self.pool.is_idle and time.monotonic() < until:
             time.sleep(0.01)
         charges.stop(timeout=max(0.1, until - time.monotonic()))
         self.server.stop(0).wait(1)
@@ -121,8 +183,10 @@ class Running:
 
 def start_server(add_service: Callable[[grpc.Server], None], addresses: list[str]) -> Running:
     """Listen on the addresses. Raises ImproperlyConfigured for one that is open to others without TLS."""
+    pool = _Pool(settings.COUNTER_THREADS)
     server = grpc.server(
-        ThreadPoolExecutor(settings.COUNTER_THREADS, thread_name_prefix="counter"),
+        pool,
+        interceptors=[_Gate(pool, waiting_max=QUEUE_PER_THREAD * settings.COUNTER_THREADS)],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_MAX), ("grpc.max_send_message_length", MESSAGE_MAX * 4),
             ("grpc.max_concurrent_streams", STREAMS_MAX),
@@ -134,7 +198,7 @@ def start_server(add_service: Callable[[grpc.Server], None], addresses: list[str
     if settings.COUNTER_REFLECTION:
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
     ports = [_listen(server, address) for address in addresses]
-    running = Running(server, health_servicer, ports, threading.Event())
+    running = Running(server, pool, health_servicer, ports, threading.Event())
     _show_health(running)
     server.start()
     threading.Thread(target=_watch_health, args=(running,), name="health", daemon=True).start()

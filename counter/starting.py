@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 from django.db import IntegrityError, transaction
 
+from billing_platform.money import amount_text, parse_amount
 from billing_platform.transactions import limit_waiting
 from counter import holding, packs, records
 from counter.content import START_FIELDS, record_id_of, require_same, start_content, svcno_of
@@ -31,10 +33,9 @@ from counter.items import Item, Mode, Opening, find_openings, opening_at, read_i
 from counter.models import ResourceUsage, ServiceRecord
 from counter.quotas import used_in_month
 from counter.records import Overtaken, State, Stored
-from counter.uses import Cancelled, Quote, StartReceipt, UseRequest, Verdict
+from counter.uses import Cancelled, NamedUse, Quote, StartReceipt, UseRequest, Verdict
 from ledger import accounts, holds
 from ledger.accounts import Account
-from ledger.errors import InsufficientBalance as LedgerInsufficient
 
 ZERO = Decimal(0)
 HOLD_MAX = timedelta(hours=24)
@@ -98,7 +99,7 @@ def require_money(parties: Parties, *, count: int, at: datetime) -> None:
     if needed is None:
         return
     enough = parties.account.available > 0 if needed == 0 else parties.account.available >= needed
-    if not enough and not packs.find_meters_with_units([(parties.account.id, parties.item.label)], at=at):
+    if not enough and not packs.free_units(parties.account.id, parties.item.label, at=at).units:
         raise InsufficientBalance
 
 
@@ -121,6 +122,8 @@ def quote_service(request: UseRequest, *, organizations: frozenset[str] | None, 
     parties = _parties(request.accno, request.label, organizations=organizations, at=at)
     try:
         require_usable(parties)
+        if parties.item.mode == Mode.RESOURCE:
+            raise WrongChargeMode
         return holding.plan_hold(parties.account, parties.item, parties.opening, request, at=at).quote()
     except CounterError as refusal:
         return Quote(allowed=False, code=refusal.billing_code, reason=refusal.code, detail=str(refusal))
@@ -134,10 +137,8 @@ def start_service(request: UseRequest, *, organizations: frozenset[str] | None, 
     parties = _parties(request.accno, request.label, organizations=organizations, at=at)
     if parties.item.mode == Mode.RESOURCE:
         raise WrongChargeMode
-    expire = _expiry(request.expire, at)
-    content = start_content(request)
     holding.warm(parties.account, parties.item, at=at)
-    outcome = _start(parties, request, content, expire=expire, at=at)
+    outcome = _start(parties, request, start_content(request), at=at)
     if isinstance(outcome, CounterError):
         raise outcome
     return outcome
@@ -151,13 +152,12 @@ def _expiry(asked: datetime | None, at: datetime) -> datetime:
 
 
 @transaction.atomic(durable=True)  # the record of the start and the hold appear together, or the refusal is remembered
-def _start(
-    parties: Parties, request: UseRequest, content: str, *, expire: datetime, at: datetime
-) -> StartReceipt | CounterError:
+def _start(parties: Parties, request: UseRequest, content: str, *, at: datetime) -> StartReceipt | CounterError:
     limit_waiting()
     stored = records.find_by_keys([(parties.item.id, request.providerno)]).get((parties.item.id, request.providerno))
     if stored is not None:
-        return _repeat_start(stored, parties.account, content)
+        return _repeat_start(stored, content)
+    expire = _expiry(request.expire, at)
     require_usable(parties)
     if request.check_quota:
         require_quota(parties, count=request.count, at=at)
@@ -195,11 +195,7 @@ def _hold(
     packs.note_reservation(record.pk, plan.reserve_units(parties.account.id, request, at=at))
     hold_id, available = None, parties.account.available
     if plan.hold > 0:
-        reference = f"use:{record.pk}"
-        try:
-            held = holds.place_hold(parties.account.id, amount=plan.hold, reference=reference, expires_at=expire)
-        except LedgerInsufficient as refusal:
-            raise InsufficientBalance from refusal
+        held = holding.place(parties.account.id, amount=plan.hold, record_id=record.pk, expires_at=expire)
         hold_id, available = held.hold_id, held.available
     receipt = StartReceipt(
         svcno_of(record.pk, record.created_at), str(record.pk), expire, plan.max_seconds, plan.limit_reason, plan.hold,
@@ -209,7 +205,7 @@ def _hold(
     return receipt
 
 
-def _repeat_start(stored: Stored, account: Account, content: str) -> StartReceipt | CounterError:
+def _repeat_start(stored: Stored, content: str) -> StartReceipt | CounterError:
     """The first answer while the use is open; never the old yes once it has ended."""
     if stored.start_content is None:
         raise ReferenceClosed(state=str(stored.state))
@@ -226,43 +222,50 @@ def _repeat_start(stored: Stored, account: Account, content: str) -> StartReceip
 
 
 @transaction.atomic(durable=True)  # the hold returns exactly when the record says so
-def cancel_service(
-    label: str, *, accno: str, providerno: str, svcno: str, reason: str, organizations: frozenset[str] | None
-) -> Cancelled:
+def cancel_service(named: NamedUse, *, reason: str, organizations: frozenset[str] | None, at: datetime) -> Cancelled:
     """Release the hold of a started use, found by svcno or (label, providerno). Again: the same answer.
 
-    Raises RecordNotFound, ReferenceClosed when it was ended, AccountNotFound.
+    Raises RecordNotFound, ReferenceClosed when it was ended or has expired, AccountNotFound.
     """
     limit_waiting()
-    stored = _find_started(label, accno=accno, providerno=providerno, svcno=svcno, organizations=organizations)
-    stored = records.lock_records([stored.id])[stored.id]
-    if stored.state == State.ENDED:
-        raise ReferenceClosed(state="ended")
-    if stored.state == State.EXPIRED:
-        raise ReferenceClosed(state="expired")
-    answer = Cancelled(stored.svcno, State.CANCELLED.value, ZERO, stored.currency, duplicate=True)
+    found = _find_started(named, organizations=organizations)
+    stored = records.lock_records([found.id])[found.id]
+    if stored.state == State.CANCELLED:
+        return _cancelled(stored, duplicate=True)
+    if stored.state == State.REFUSED:
+        raise RecordNotFound
     if stored.state != State.STARTED:
-        return answer
-    ServiceRecord.objects.filter(pk=stored.id).update(state=State.CANCELLED)
-    packs.free_reservations([stored.id])
+        raise ReferenceClosed(state=str(stored.state))
+    packs.free_reservations([stored.id], at=at)
     released = holds.release_hold(stored.hold_id, cause=f"cancelled: {reason}"[:200]) if stored.hold_id else ZERO
-    return replace(answer, released=released, duplicate=False)
+    why = {"cancelled": reason, "released": amount_text(released)}
+    ServiceRecord.objects.filter(pk=stored.id).update(
+        state=State.CANCELLED, ended_at=at, explanation=msgspec.json.encode(why).decode()
+    )
+    return _cancelled(records.find_by_ids([stored.id])[stored.id], duplicate=False)
 
 
-def _find_started(
-    label: str, *, accno: str, providerno: str, svcno: str, organizations: frozenset[str] | None
-) -> Stored:
-    item = read_item(label) if label else None
+def _cancelled(stored: Stored, *, duplicate: bool) -> Cancelled:
+    released = parse_amount(msgspec.json.decode(stored.explanation)["released"])
+    return Cancelled(stored.svcno, State.CANCELLED.value, released, stored.currency, duplicate)
+
+
+def _find_started(named: NamedUse, *, organizations: frozenset[str] | None) -> Stored:
+    """Raises AccountNotFound, ServiceUnknown, RecordNotFound."""
+    account = accounts.find_account(named.accno) if named.accno else None
+    if named.accno and (account is None or (organizations is not None and account.organization not in organizations)):
+        raise AccountNotFound
+    item = read_item(named.label) if named.label else None
     stored: Stored | None = None
-    if svcno:
-        record_id = record_id_of(svcno)
+    if named.svcno:
+        record_id = record_id_of(named.svcno)
         stored = records.find_by_ids([record_id]).get(record_id)
-        stored = stored if stored is not None and stored.svcno == svcno else None
+        stored = stored if stored is not None and stored.svcno == named.svcno else None
     elif item is not None:
-        stored = records.find_by_keys([(item.id, providerno)]).get((item.id, providerno))
+        stored = records.find_by_keys([(item.id, named.providerno)]).get((item.id, named.providerno))
     if stored is None or (item is not None and stored.item_id != item.id):
         raise RecordNotFound
-    account = accounts.read_account(stored.account_id)
-    if (organizations is not None and account.organization not in organizations) or (accno and account.accno != accno):
+    owner = account or accounts.read_account(stored.account_id)
+    if stored.account_id != owner.id or (organizations is not None and owner.organization not in organizations):
         raise RecordNotFound
     return stored

@@ -62,6 +62,16 @@ class UseRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedUse:
+    """A started use as a caller names it: by svcno, or by (label, providerno)."""
+
+    accno: str
+    label: str
+    providerno: str
+    svcno: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StartReceipt:
     """The answer of StartService; amounts in `currency`, `available` after the hold."""
 

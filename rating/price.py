@@ -1,25 +1,20 @@
 """An answer of the engine: the amount, and everything needed to redo it by hand."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from math import gcd
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import msgspec
 
 from billing_platform.money import amount_text, ratio_text
+from rating import explanation
 from rating.call import Call
-from rating.ladder import Ladder, Tier
+from rating.explanation import Climb, Json
+from rating.ladder import Ladder
 from rating.lookup import Found
 from rating.terms import VOICE
-from rating.timetable import datetime_of
-
-Json = dict[str, Any]
-
-
-# A rate, its tier, the position in the slice and how many increments are charged there. A plain tuple: several a call.
-Climb = tuple[Found, Tier, int, int]
 
 
 @dataclass(slots=True, eq=False)
@@ -62,40 +57,34 @@ class Price:
     @property
     def winner(self) -> Json:
         """The first increment's rate: connect fee, minimum, cap and rounding are its."""
-        term, link = self.first.term, self.first.link
-        head, prefix = link.version.head, self.first.prefix(self.call)
-        rate_id, destination = link.version.row_of(prefix, term)
-        return {
-            "deck": head.deck,
-            "version": head.version,
-            "rate_id": rate_id,
-            "prefix": prefix,
-            "destination": destination,
-            "band": term.band.name if term.band else None,
-            "priority": ratio_text(*term.priority.as_integer_ratio()),
-            "carrier": term.carrier or head.carrier or None,
-            "subject": link.subject,
-        }
+        winner: Json = self.explanation()["winner"]
+        return winner
 
     @property
     def steps(self) -> list[Json]:
         """The sum line by line; the exact values add up to that of the last line, the rounding."""
-        return list(_steps(self))
+        steps: list[Json] = self.explanation()["steps"]
+        return steps
 
     @property
     def versions(self) -> list[tuple[str, int]]:
         """The decks and versions used, in the order of their use."""
-        heads = (found.link.version.head for found, *_ in self.climbs)
-        return list(dict.fromkeys((head.deck, head.version) for head in (self.first.link.version.head, *heads)))
+        head = self.first.link.version.head
+        if not self.climbs or self.climbs[-1][0] is self.first:  # looked up once: the usual call
+            return [(head.deck, head.version)]
+        heads = [head, *(found.link.version.head for found, *_ in self.climbs)]
+        return list(dict.fromkeys((head.deck, head.version) for head in heads))
 
     @property
     def day_classes(self) -> dict[date, str]:
         """The dates whose class the bands of the decks used asked for, with the classes."""
         start = self.call.start()
-        classes = self.first.link.timetable.classes_used(start, start)
+        segment = self.first.link.timetable.at(start)
+        classes = dict(segment.classes)
         for found, tier, pos, count in self.climbs if self.call.kind == VOICE else ():
             last = start + pos + (count - 1) * tier.increment
-            classes |= found.link.timetable.classes_used(start + pos, last)
+            if last >= segment.end or found is not self.first:
+                classes |= found.link.timetable.classes_used(start + pos, last)
         return classes
 
     @property
@@ -106,17 +95,23 @@ class Price:
 
     def explanation(self) -> Json:
         """The price as a JSON object: plain decimal strings, exact values as "n/d"."""
-        calendar, classes = self.first.link.timetable.calendar, self.day_classes
-        return {
-            "amount": amount_text(self.amount),
-            "currency": self.currency,
-            "winner": self.winner,
-            "steps": self.steps,
-            "billed": ratio_text(self.billed, self.ladder.scale),
-            "day_classes": {day.isoformat(): name for day, name in classes.items()},
-            "calendar_provisional": any(calendar.is_provisional(day) for day in classes),
-            "versions": {"decks": _version_numbers(self.versions), "calendar": calendar.revision},
-        }
+        read: Json = msgspec.json.decode(self.explanation_text())
+        return read
+
+    def explanation_text(self) -> str:
+        """The explanation as JSON text, as a charge keeps it."""
+        first, ladder, amount = self.first, self.ladder, amount_text(self.amount)
+        steps = explanation.steps(self.call, first, self.climbs, denominator=self.denominator)
+        rounding = explanation.rounding(ladder.rounder, self.numerator, self.denominator)
+        steps.append(f'{{{rounding},"amount":"{amount}"}}')
+        calendar = first.link.timetable.calendar
+        days = explanation.days(calendar, tuple(self.day_classes.items()))
+        versions = explanation.versions(tuple(self.versions), calendar.revision)
+        return (
+            f'{{"amount":"{amount}","currency":{explanation.text(self.currency)},'
+            f'"winner":{explanation.winner(first, self.call)},"steps":[{",".join(steps)}],'
+            f'"billed":"{ratio_text(self.billed, ladder.scale)}",{days},"versions":{versions}}}'
+        )
 
 
 class LegsPrice(NamedTuple):
@@ -125,80 +120,3 @@ class LegsPrice(NamedTuple):
     amount: Decimal
     currency: str
     lines: tuple[tuple[str, Price], ...]
-
-
-def _version_numbers(versions: list[tuple[str, int]]) -> dict[str, int | list[int]]:
-    """Per deck its version; a list where the call met more than one."""
-    numbers: dict[str, list[int]] = {}
-    for deck, version in versions:
-        numbers.setdefault(deck, []).append(version)
-    return {deck: met if len(met) > 1 else met[0] for deck, met in numbers.items()}
-
-
-def _steps(price: Price) -> Iterator[Json]:
-    first, ladder, denominator = price.first, price.ladder, price.denominator
-    total = 0
-    if price.climbs and ladder.connect_fee and not price.call.is_continued:
-        total = ladder.connect_fee * (denominator // ladder.denominator)
-        yield {"what": "connect_fee", "rate_id": first.rate_id(price.call), **_value(total, denominator)}
-    for climb in _joined(price.climbs):
-        found, tier, _, count = climb
-        cost = count * tier.cost * (denominator // found.ladder.denominator)
-        total += cost
-        yield {**_increments(climb, price.call), **_value(cost, denominator)}
-    if price.climbs:
-        for what, total_before, total_after in _limits(ladder, total, denominator):
-            if total_after != total_before:
-                yield {"what": what, **_value(total_after - total_before, denominator)}
-    exact = _value(price.numerator, denominator)["exact"]
-    rounder = ladder.rounder
-    rounding = {"what": "round", "method": rounder.method, "decimals": rounder.decimals}
-    yield {**rounding, "exact": exact, "amount": amount_text(price.amount)}
-
-
-def _limits(ladder: Ladder, total: int, denominator: int) -> Iterator[tuple[str, int, int]]:
-    """The total before and after the minimum, then before and after the cap."""
-    factor = denominator // ladder.denominator
-    at_least = max(total, ladder.minimum * factor)
-    yield "min_charge", total, at_least
-    yield "cap", at_least, min(at_least, ladder.cap * factor)
-
-
-def _joined(climbs: list[Climb]) -> Iterator[Climb]:
-    """Neighbours at the same rate and tier as one: a boundary that changed nothing is no line of the sum."""
-    pending: Climb | None = None
-    for climb in climbs:
-        if pending is None:
-            pending = climb
-        elif pending[1] is climb[1] and pending[0].term is climb[0].term and pending[0].size == climb[0].size:
-            pending = (*pending[:3], pending[3] + climb[3])
-        else:
-            yield pending
-            pending = climb
-    if pending is not None:
-        yield pending
-
-
-def _increments(climb: Climb, call: Call) -> Json:
-    found, tier, pos, count = climb
-    term, scale = found.term, found.ladder.scale
-    timed = call.kind == VOICE
-    begins = call.elapsed + pos
-    return {
-        "what": "increments",
-        "rate_id": found.rate_id(call),
-        "band": term.band.name if term.band else None,
-        "at": datetime_of(call.start() + (pos if timed else 0), found.link.version.zone).isoformat(),
-        "from": ratio_text(begins, scale),
-        "to": ratio_text(begins + count * tier.increment, scale),
-        "count": count,
-        "increment": ratio_text(tier.increment, scale),
-        "price": ratio_text(*tier.price.as_integer_ratio()),
-        "per": ratio_text(tier.unit, scale),
-    }
-
-
-def _value(numerator: int, denominator: int) -> Json:
-    common = gcd(numerator, denominator)
-    top, bottom = numerator // common, denominator // common
-    return {"exact": f"{top}/{bottom}", "amount": ratio_text(top, bottom)}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from rating.call import Call, nanoseconds
 from rating.carriers import CarrierFound, carrier_of
@@ -26,8 +27,7 @@ class CallFacts:
     continued: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AskedCall:
+class AskedCall(NamedTuple):  # a tuple: made for every call
     """The engine's question, and how the number and its carrier were read."""
 
     call: Call

@@ -106,11 +106,15 @@ class Wall(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """A stretch of time in which the same bands are active: the bits of these, its end, and the wall where it began."""
+    """A stretch of time in which the same bands are active: the bits of these, its end, and the wall where it began.
+
+    `classes` are the dates whose class the bands asked for, with the answers.
+    """
 
     active: int
     end: int
     wall: Wall
+    classes: Mapping[date, str]
 
 
 class Timetable:
@@ -119,16 +123,17 @@ class Timetable:
     `points` are further boundaries (the ends of rows' own periods), as instants.
     """
 
-    __slots__ = ("_constant", "_cuts", "_days", "_points", "bands", "calendar", "zone")
+    __slots__ = ("_asking", "_constant", "_cuts", "_days", "_points", "bands", "calendar", "zone")
 
     def __init__(
         self, bands: Sequence[Band], *, zone: ZoneInfo, calendar: Calendar, points: Sequence[int] = ()
     ) -> None:
         self.bands, self.zone, self.calendar = tuple(bands), zone, calendar
+        self._asking = [band for band in bands if band.terms.classes]
         self._points = sorted(points)
         self._cuts = sorted({0, *(second for band in bands for second in (band.start, band.end % DAY_SECONDS))})
         self._days: dict[int, tuple[list[int], list[Segment]]] = {}
-        self._constant = None if bands or self._points else Segment(ALWAYS, FOREVER, Wall(1, 0))
+        self._constant = None if bands or self._points else Segment(ALWAYS, FOREVER, Wall(1, 0), {})
 
     def at(self, instant: int) -> Segment:
         """The segment that holds an instant."""
@@ -140,19 +145,12 @@ class Timetable:
 
     def classes_used(self, first: int, last: int) -> dict[date, str]:
         """The dates whose class the bands asked for from one instant to another, with the answers."""
-        asking = [band for band in self.bands if band.terms.classes]
-        ordinals: set[int] = set()
-        while asking and first <= last:
+        classes: dict[date, str] = {}
+        while self._asking and first <= last:
             segment = self.at(first)
-            ordinal, second = (
-                segment.wall.ordinal,
-                segment.wall.second,
-            )  # a segment never passes midnight nor the end of a band
-            ordinals.add(ordinal)
-            if any(band.crosses_midnight and second < band.end for band in asking):
-                ordinals.add(ordinal - 1)
+            classes |= segment.classes
             first = segment.end
-        return {day: self.calendar.day_class(day) for day in map(date.fromordinal, sorted(ordinals))}
+        return classes
 
     def _work_out(self, day: int) -> tuple[list[int], list[Segment]]:
         if len(self._days) >= DAYS_KEPT:
@@ -164,7 +162,7 @@ class Timetable:
             starts.setdefault(point - day * DAY, self._wall(point))
         moments = sorted(starts)
         segments = [
-            Segment(self._active(starts[moment]), day * DAY + end, starts[moment])
+            Segment(self._active(starts[moment]), day * DAY + end, starts[moment], self._classes(starts[moment]))
             for moment, end in zip(moments, [*moments[1:], DAY], strict=True)
         ]
         self._days[day] = moments, segments
@@ -172,6 +170,15 @@ class Timetable:
 
     def _active(self, wall: Wall) -> int:
         return ALWAYS | sum(band.bit for band in self.bands if band.holds(wall, self.calendar))
+
+    def _classes(self, wall: Wall) -> dict[date, str]:
+        """A segment never passes midnight nor the end of a band: what its beginning asks is all that it asks."""
+        if not self._asking:
+            return {}
+        days = [wall.date()]
+        if any(band.crosses_midnight and wall.second < band.end for band in self._asking):
+            days.insert(0, wall.date(days_before=1))
+        return {day: self.calendar.day_class(day) for day in days}
 
     def _wall(self, instant: int) -> Wall:
         seconds = instant // SECOND

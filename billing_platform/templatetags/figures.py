@@ -23,8 +23,9 @@ def amount(value: Decimal | str, currency: str = "CNY") -> str:
 
 @register.filter
 def plain(value: Decimal | str) -> str:
-    """The amount for programs: plain digits, a point, no exponent."""
-    return f"{Decimal(value):f}"
+    """The amount for programs: plain digits, no exponent, at least two decimals and no needless zero: 0.60, 0.125."""
+    whole, _point, part = f"{Decimal(value):f}".partition(".")
+    return f"{whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
@@ -15,6 +16,8 @@ from counter.grpc_server import serve
 
 
 class Command(BaseCommand):
+    # Only what must never reach production: the others read every page of the web, and callers wait for a restart.
+    requires_system_checks = [Tags.security]
     help = (
         "Run the gRPC counter.\n\n"
         "  manage.py runcounter\n"

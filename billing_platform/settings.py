@@ -322,6 +322,7 @@ RATING_COMPILED_CACHE_MB = number("RATING_COMPILED_CACHE_MB", 256, at_least=16)
 RATING_HOME_AREA = text("RATING_HOME_AREA", "21")
 
 # --- calls ------------------------------------------------------------------------------------------------------------
+SIMULATOR_URL = text("SIMULATOR_URL", "http://127.0.0.1:8090")  # where the demo's callback platform listens
 CDR_INLINE_BUDGET = number("CDR_INLINE_BUDGET_MS", 2000, at_least=50) / 1000  # seconds
 CDR_MIN_SECONDS = number("CDR_MIN_SECONDS", 1)
 CDR_MAX_AGE_DAYS = number("CDR_MAX_AGE", 90, at_least=1)

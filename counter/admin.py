@@ -168,7 +168,9 @@ class ServiceRecordAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fieldsets = (
         (None, {"fields": ("providerno", "item", "account", "organization", "application", "summary", "state")}),
-        (_("Use"), {"fields": ("start_at", "finish_at", "count", "record_ref", "created_at", "ended_at", "expires_at")}),
+        (_("Use"), {
+            "fields": ("start_at", "finish_at", "count", "record_ref", "created_at", "ended_at", "expires_at")
+        }),
         (_("Charge"), {
             "fields": (
                 "cost", "currency", "charged_count", "charged_seconds", "pack_units", "deck_version", "warnings",

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from billing_platform.demo import Demo
 from counter import directory, subscriptions
@@ -18,7 +19,9 @@ MONEY = Decimal("100.00")
 BROKE = "broke"
 APPLICATION = "demo-app"
 Mode = ServiceItem.Mode
-ITEMS = (  # label, name, mode, price per use or minute, other columns
+ITEMS: tuple[
+    tuple[str, str, str, Decimal | None, dict[str, Any]], ...
+] = (  # label, name, mode, price per use or minute, other columns
     ("callback", "回拨呼叫", Mode.BY_DECK, None, {"legs": "b"}),
     ("direct", "直呼", Mode.BY_DECK, None, {"legs": "b"}),
     ("softphone", "软电话", Mode.BY_DECK, None, {"legs": "b"}),

@@ -239,7 +239,12 @@ class _Asked:
 
     def first_second(self) -> DeckPrices:
         """The prices of one second. Raises DestinationBlocked, and NoRate where the gate refuses the default rate."""
-        found = deck_prices(self._question(1, covered=0, ringing=0))
+        try:
+            found = deck_prices(self._question(1, covered=0, ringing=0))
+        except NoRate as missing:
+            if missing.fields.get("cause") == "blocked":
+                raise DestinationBlocked from missing
+            raise
         if found.error is not None and found.error.code == "blocked":
             raise DestinationBlocked
         if found.error is not None and settings.RATING_MISSING_RATE_AT_GATE == "refuse":

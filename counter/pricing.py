@@ -283,10 +283,10 @@ def _by_default_deck(question: Question, legs: dict[str, AskedCall], refused: Pr
     """Usage that has happened is charged whatever is missing: the whole call by the default deck."""
     tariff = tariffs.default_tariff(question.item.currency, at=question.start)
     if tariff is None:
-        raise NoRate(refused.code) from refused
+        raise NoRate(refused.code, cause=refused.code) from refused
     try:
         return {
             leg: engine.price_call(replace(asked.call, key=asked.call.key or ""), tariff) for leg, asked in legs.items()
         }
     except PricingError as error:
-        raise NoRate(error.code) from error
+        raise NoRate(error.code, cause=refused.code) from error

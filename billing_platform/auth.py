@@ -22,6 +22,7 @@ from billing_platform.models import ApiKey, Membership, Role
 
 KEY_CACHE_SECONDS = 30.0  # a revocation acts within this time
 KEY_CACHE_SIZE = 20_000
+NOTE_USES_SECONDS = 10.0
 _DUMMY_HASH = bytes(32)
 
 
@@ -87,6 +88,8 @@ class _KeyCache:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.known: dict[str, _KnownKey] = {}
+        self.used: set[str] = set()
+        self.noted_at = float("-inf")
 
     def find(self, key_id: str) -> _KnownKey | None:
         known = self.known.get(key_id)
@@ -100,7 +103,19 @@ class _KeyCache:
                 self.known.pop(key_id, None)
             else:
                 self.known[key_id] = known
+                self.used.add(key_id)
+        self.note_uses()
         return known
+
+    def note_uses(self) -> None:
+        """Write when keys were last used: all of them in one statement, every ten seconds at most."""
+        with self.lock:
+            if time.monotonic() - self.noted_at < NOTE_USES_SECONDS:
+                return
+            used, self.used, self.noted_at = self.used, set(), time.monotonic()
+        at = clock.now()
+        stale = Q(last_used_at__lt=at - timedelta(minutes=1)) | Q(last_used_at__isnull=True)
+        ApiKey.objects.filter(stale, key_id__in=used).update(last_used_at=at)
 
 
 _keys = _KeyCache()
@@ -109,6 +124,7 @@ _keys = _KeyCache()
 def forget_keys() -> None:
     """Drop this process's key cache (tests, and the admin after a revocation in the same process)."""
     _keys.known.clear()
+    _keys.noted_at = float("-inf")
 
 
 def _load_key(key_id: str) -> _KnownKey | None:
@@ -118,9 +134,6 @@ def _load_key(key_id: str) -> _KnownKey | None:
     hashes: list[tuple[bytes, datetime | None]] = [(bytes(row.secret_hash), row.expires_at)]
     if row.previous_hash is not None:
         hashes.append((bytes(row.previous_hash), row.previous_until))
-    ApiKey.objects.filter(
-        Q(last_used_at__lt=clock.now() - timedelta(minutes=1)) | Q(last_used_at__isnull=True), pk=row.pk
-    ).update(last_used_at=clock.now())
     caller = Caller("key", row.key_id, row.organization, frozenset(row.scopes), name=row.name)
     return _KnownKey(caller, tuple(hashes), row.expires_at, tuple(row.networks), time.monotonic() + KEY_CACHE_SECONDS)
 

@@ -30,7 +30,7 @@ ADVICE: dict[str, "str | Promise"] = {
     "concurrency_limit": _("Wait until a live call has ended."),
     "in_progress": _WAIT,
     "invalid_state": _("The call has moved on meanwhile; look at its state."),
-    "provider_error": _("The platform refused the call; nothing was charged. Try again, or tell your administrator."),
+    "provider_error": _("Nothing was charged. Try again, or tell your administrator."),
     "interrupted": _("Nobody was called and nothing was charged. Try again."),
     "counter_unavailable": _WAIT,
     "unavailable": _WAIT,

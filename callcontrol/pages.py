@@ -101,7 +101,5 @@ def _words() -> dict[str, object]:
         "cancelling": _("The call is being cancelled."),
         "ending": _("The call ends in less than a minute."),
         "lost": _("No connection to the server. The call goes on; we keep trying."),
-        "failed": _(
-            "The server could not be reached. Nobody knows yet whether the call began: look before you repeat."
-        ),
+        "failed": _("The server could not be reached, and the call may have begun: look before you repeat."),
     }

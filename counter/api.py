@@ -1,5 +1,6 @@
-"""`/api/billaccounts/`: the public contract over REST. Parse, call one function, show the receipt."""
+"""`/api/billaccounts/` and `/onlyuser/`: the public contract over REST. Parse, call one function, show the receipt."""
 
+from dataclasses import asdict
 from decimal import Decimal
 
 from django.http import HttpRequest
@@ -7,7 +8,7 @@ from django.http import HttpRequest
 from billing_platform import clock
 from billing_platform.models import Scope
 from billing_platform.money import amount_text
-from counter import committer, directory, resources, starting
+from counter import committer, directory, identity, resources, starting
 from counter.access import Access
 from counter.errors import AccountNotFound, CounterError, Invalid
 from counter.metered import Submission
@@ -18,6 +19,7 @@ from counter.uses import ServiceUse, UseRequest
 from ledger.accounts import Account, find_account
 
 READ, USE = Scope.COUNTER_READ.value, Scope.COUNTER_USE.value
+REACHES = ("department", "branch", "organization")
 KINDS = {"personal": "PS", "company": "CO"}
 USE_FIELDS = ("providerno", "label", "start_time", "count", "summary", "application", "organization")
 Json = dict[str, object]
@@ -134,6 +136,71 @@ def _change(request: HttpRequest, access: Access, number: str) -> Change:
 
 def _occupied_json(occupied: Occupied) -> Json:
     return {"usage": occupied.usage, "limits": occupied.limits or None}
+
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+
+
+@contract("GET", READ)
+def organization_account_view(request: HttpRequest, access: Access, code: str) -> Json:
+    return accno_of_organization(parse_text(code, "organization"), access)
+
+
+@contract("GET", READ)
+def tree_members_view(request: HttpRequest, access: Access, code: str) -> list[Json]:
+    people = identity.tree_members(parse_text(code, "organization"), organizations=access.organizations)
+    return [asdict(person) for person in people]
+
+
+@contract("GET", READ)
+def unit_members_view(request: HttpRequest, access: Access, user_id: str) -> list[Json]:
+    people = identity.unit_members(user_id, query(request, "organization_id"), organizations=access.organizations)
+    return [asdict(person) for person in people]
+
+
+@contract("GET", READ)
+def bound_organizations_view(request: HttpRequest, access: Access) -> list[Json]:
+    found = identity.bound_organizations(
+        parse_accno(query(request, "accno")), at=clock.now(), organizations=access.organizations
+    )
+    return [asdict(organization) for organization in found]
+
+
+@contract("GET", READ)
+def organization_view(request: HttpRequest, access: Access, code: str) -> Json:
+    return asdict(identity.load_organization(parse_text(code, "organization"), organizations=access.organizations))
+
+
+@contract("GET", READ)
+def application_view(request: HttpRequest, access: Access, code: str) -> Json:
+    return asdict(identity.load_application(parse_text(code, "application")))
+
+
+@contract("GET", READ)
+def person_view(request: HttpRequest, access: Access, user_id: str) -> Json:
+    return asdict(identity.load_person(user_id, organizations=access.organizations))
+
+
+@contract("GET", READ)
+def apply_application_view(request: HttpRequest, access: Access) -> Json:
+    identity.require_application(
+        query(request, "application"), user=parse_text(request.GET.get("user", ""), "user"),
+        organization=parse_text(request.GET.get("organization", ""), "organization"), at=clock.now(),
+        organizations=access.organizations,
+    )  # fmt: skip
+    return {"code": 0, "detail": ""}
+
+
+@contract("POST", READ)
+def people_around_view(request: HttpRequest, access: Access, reach: str) -> list[str]:
+    body = Body(request, "app_id", "user_id", "organization_id")
+    return identity.people_around(
+        body.needed_text("user_id"), body.needed_text("organization_id"), reach=reach,
+        organizations=access.organizations,
+    )  # fmt: skip
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
 
 
 def query(request: HttpRequest, name: str) -> str:

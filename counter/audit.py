@@ -25,10 +25,6 @@ READERS = frozenset({
     Role.OPS.value, Role.FINANCE.value, Role.RATE_ADMIN.value, Role.AUDITOR.value, Role.PLATFORM_ADMIN.value,
 })  # fmt: skip
 
-_IN_FORCE = """
-    t.cause_type = 'use'
-    AND t.change + coalesce((SELECT sum(b.change) FROM ledger_transfer_facts b WHERE b.reverses = t.id), 0) <> 0
-"""
 _USE_HAS_ITS_TRANSFER = """
     SELECT 'use ' || r.id || ' costs ' || r.cost || ' ' || r.currency || ', its transfer moves '
            || coalesce(-t.change || ' ' || t.currency, 'nothing')
@@ -37,17 +33,23 @@ _USE_HAS_ITS_TRANSFER = """
       AND (t.account_id, t.change, t.currency, t.cause_type, t.cause_id)
           IS DISTINCT FROM (r.account_id, -r.cost, r.currency, 'use', r.id::text)
 """
-_TRANSFER_HAS_ITS_USE = f"""
+# A reversal is younger than what it reverses, so that both lie behind the floor or neither matters.
+_TRANSFER_HAS_ITS_USE = """
     SELECT 'transfer ' || t.id || ' is in force for use ' || t.cause_id || ', which names '
            || coalesce(r.transfer_id::text, 'none')
     FROM ledger_transfer_facts t
+    LEFT JOIN (SELECT reverses, sum(change) AS change FROM ledger_transfer_facts
+               WHERE id > %(transfer)s AND reverses IS NOT NULL GROUP BY reverses) back ON back.reverses = t.id
     LEFT JOIN counter_servicerecord r ON r.id = t.cause_id::bigint AND r.state = 'ended'
-    WHERE t.id > %(transfer)s AND {_IN_FORCE} AND r.transfer_id IS DISTINCT FROM t.id
-"""  # noqa: S608  constants of this module
+    WHERE t.id > %(transfer)s AND t.cause_type = 'use' AND t.change + coalesce(back.change, 0) <> 0
+      AND r.transfer_id IS DISTINCT FROM t.id
+"""
 _REVERSED_USE = """
-    SELECT 'use ' || r.id || ' costs ' || r.cost || ', but its transfer ' || r.transfer_id || ' was reversed'
-    FROM ledger_transfer_facts b JOIN counter_servicerecord r ON r.transfer_id = b.reverses
-    WHERE b.id > %(transfer)s AND b.cause_type = 'reversal' AND r.state = 'ended' AND r.cost > 0
+    SELECT 'use ' || r.id || ' costs ' || r.cost || ', but its transfer ' || t.id || ' was reversed'
+    FROM ledger_transfer_facts b
+    JOIN ledger_transfer_facts t ON t.id = b.reverses AND t.cause_type = 'use'
+    JOIN counter_servicerecord r ON r.id = t.cause_id::bigint AND r.transfer_id = t.id
+    WHERE b.id > %(transfer)s AND b.reverses IS NOT NULL AND r.state = 'ended' AND r.cost > 0
 """
 
 

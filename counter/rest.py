@@ -16,7 +16,6 @@ from django.views.decorators.csrf import csrf_exempt
 
 from billing_platform.auth import Audience, credential_of, remote_address
 from billing_platform.errors import MethodNotAllowed, PlatformError
-from billing_platform.problems import platform_error
 from billing_platform.strict_json import parse_json
 from counter.access import Access, access_of_key
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, Invalid, NotAuthenticated, counter_refusal
@@ -31,19 +30,16 @@ View = Callable[Concatenate[HttpRequest, Access, Rest], object]
 
 
 def contract(method: str, scope: str) -> Callable[[View[Rest]], Callable[Concatenate[HttpRequest, Rest], HttpResponse]]:
-    """Wraps a view that answers a value for JSON: one method, a key with the scope, refusals in the contract's body."""
+    """Wraps a view that answers a value for JSON: one method, a key with the scope.
+
+    What is raised becomes `refusal_response` at the edge, as everything under the contract's prefixes does.
+    """
 
     def wrap(view: View[Rest]) -> Callable[Concatenate[HttpRequest, Rest], HttpResponse]:
         @functools.wraps(view)
         def guarded(request: HttpRequest, /, *args: Rest.args, **kwargs: Rest.kwargs) -> HttpResponse:
-            try:
-                access = _admitted(request, method, scope)
-                return _json_response(view(request, access, *args, **kwargs))
-            except Exception as exception:
-                error = platform_error(exception)
-                if error is None:
-                    raise
-                return refusal_response(error, request)
+            access = _admitted(request, method, scope)
+            return _json_response(view(request, access, *args, **kwargs))
 
         guarded.audience = Audience(scopes=frozenset({scope}))  # type: ignore[attr-defined]  # tests read it
         return csrf_exempt(guarded)

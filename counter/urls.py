@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from counter import api, identity_api
+from counter import api
 
 billaccounts = [
     path("", api.personal_account_view),
@@ -16,17 +16,14 @@ billaccounts = [
     path("<str:number>/reduce-resource/", api.reduce_resource_view),
 ]
 onlyuser = [
-    path("organization-trees/querybill/", identity_api.bound_organizations_view),
-    path("organization-trees/<str:code>/billaccount/", identity_api.organization_account_view),
-    path("organization-trees/<str:code>/users/", identity_api.tree_members_view),
-    path("organizations/<str:code>/", identity_api.organization_view),
-    path("applications/<str:code>/", identity_api.application_view),
-    path("users/<str:user_id>/", identity_api.person_view),
-    path("users/<str:user_id>/query-org-members/", identity_api.unit_members_view),
-    path("billevents/apply-application/", identity_api.apply_application_view),
-    *(
-        path(f"user-role-perms/userids-{reach}/", identity_api.people_around_view, {"reach": reach})
-        for reach in identity_api.REACHES
-    ),
+    path("organization-trees/querybill/", api.bound_organizations_view),
+    path("organization-trees/<str:code>/billaccount/", api.organization_account_view),
+    path("organization-trees/<str:code>/users/", api.tree_members_view),
+    path("organizations/<str:code>/", api.organization_view),
+    path("applications/<str:code>/", api.application_view),
+    path("users/<str:user_id>/", api.person_view),
+    path("users/<str:user_id>/query-org-members/", api.unit_members_view),
+    path("billevents/apply-application/", api.apply_application_view),
+    *(path(f"user-role-perms/userids-{reach}/", api.people_around_view, {"reach": reach}) for reach in api.REACHES),
 ]
 urlpatterns = [path("api/billaccounts/", include(billaccounts)), path("onlyuser/", include(onlyuser))]

@@ -15,9 +15,10 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import FrameType
@@ -220,6 +221,14 @@ def module_database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     name = RUN.clone()
     with django_db_blocker.unblock(), database_in_use(RUN, name) as fresh:
         yield fresh
+    RUN.drop(name)
+
+
+@pytest.fixture(scope="session")
+def shared_database(django_db_setup: None) -> Iterator[Callable[[], AbstractContextManager[FreshDatabase]]]:
+    """A database for the tests of several modules, whose processes outlive each of them. Each test enters it."""
+    name = RUN.clone()
+    yield partial(database_in_use, RUN, name)
     RUN.drop(name)
 
 

@@ -1,15 +1,18 @@
 """Real processes for tests: the counter, and whatever else speaks over a socket, against the test's own database."""
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +55,7 @@ class Process:
 def start(arguments: list[str], *, log: Path, env: dict[str, str] | None = None) -> Process:
     """Start a program that prints one JSON line when it is ready."""
     with log.open("a") as errors:
-        popen = subprocess.Popen(  # noqa: S603
+        popen = subprocess.Popen(
             arguments, cwd=ROOT, env=os.environ | (env or {}), stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
     assert popen.stdout is not None
@@ -85,3 +88,32 @@ def start_counter(tmp_path: Path, *, address: str = "127.0.0.1:0", env: dict[str
     """A counter process on the current database, not stopped by anybody but the caller."""
     arguments = [sys.executable, "manage.py", "runcounter", "--bind", address, "--print-json"]
     return start(arguments, log=tmp_path / "counter.log", env=env)
+
+
+@contextmanager
+def running_web(tmp_path: Path, *, env: dict[str, str] | None = None) -> Iterator[str]:
+    """The web server on the current database and a free port; answers its root address."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    log = tmp_path / "web.log"
+    options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with log.open("a") as output:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "granian", *options, "--blocking-threads", "4", "billing_platform.wsgi:application"],
+            cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), seconds=START_SECONDS * 2, what=f"the web server\n{log.read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == HTTPStatus.OK
+    except OSError:
+        return False

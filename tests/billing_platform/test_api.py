@@ -50,7 +50,13 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise Unavailable(retry_after=7)
 
 
+@door({"GET": auth.audience(scopes=("cdr:read",)), "POST": WRITERS})
+def both(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"method": request.method})
+
+
 urlpatterns = [
+    path("api/v1/both", both),
     path("api/v1/orders", OrderView.as_view()),
     path("api/v1/forgotten", ForgottenView.as_view()),
     path("api/v1/records", record),
@@ -300,3 +306,14 @@ def test_a_cursor_of_another_list_is_refused() -> None:
 
     with pytest.raises(Malformed):
         page_request({"cursor": cursor or ""}, view="transfers")
+
+
+@in_this_file
+def test_a_door_may_serve_each_method_to_its_own_callers(key: str) -> None:
+    client = Client(headers={"apikey": key})
+
+    read, written, removed = client.get("/api/v1/both"), client.post("/api/v1/both"), client.delete("/api/v1/both")
+
+    assert (read.status_code, read.json()["needs"]) == (403, ["cdr:read"])
+    assert (written.status_code, written.json()) == (200, {"method": "POST"})
+    assert (removed.status_code, removed.json()["allowed"]) == (405, ["GET", "POST"])

@@ -9,7 +9,7 @@ import redis
 from django.conf import settings as django_settings
 
 from billing_platform import doorbell, metrics
-from billing_platform.celery import BEAT, DAILY, PERIODS, app
+from billing_platform.celery import app
 from billing_platform.embedded import Servers
 
 RELAY = "billing_platform.tasks.relay_outbox_task"
@@ -59,10 +59,3 @@ def test_a_lost_ring_is_counted_costs_little_and_is_not_tried_again_for_a_while(
     assert heard == [False] * 100
     assert lost("a.task") - before == 100
     assert took < 1.5
-
-
-def test_the_beat_table_is_short_periods_and_daily_slots() -> None:
-    assert set(PERIODS) == set(BEAT) | set(DAILY) == set(app.conf.beat_schedule)
-    assert min(PERIODS.values()) == 2
-    assert {PERIODS[task] for task in DAILY} == {86_400}
-    assert not set(BEAT) & set(DAILY)

@@ -104,14 +104,16 @@ async function place() {
   busy(true);
   showRefusal(null);
   say(announcer, text.placed);
+  const before = part("live").dataset.call;
   const order = number.dataset.redial ? { redial_of: number.dataset.redial } : { customer_number: number.value.trim() };
   const answer = await ordered(order, newKey());
   placing = false;
   busy(false);
-  if (answer.status < 200 || answer.status > 299) showRefusal(answer);
   tabs?.postMessage("changed");
   await refresh();
-  if (live() || cancel.hidden === false) cancel.focus({ preventScroll: true });
+  const failed = answer.status < 200 || answer.status > 299, shown = part("live").dataset.call !== before;
+  if (failed && !shown) showRefusal(answer); // a call that began and failed tells it itself
+  if (live()) cancel.focus({ preventScroll: true });
   else returnFocus();
 }
 

@@ -1,0 +1,165 @@
+"""Who sends call records: looked up by code, remembered for half a minute; tokens and secrets with their rotation."""
+
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+
+from billing_platform import clock
+from billing_platform.auth import hashed_secret, inside_networks
+from billing_platform.webhooks import opened_secret, sealed_secret
+from cdr.errors import TooManyProviders
+from cdr.models import Provider
+
+KEPT_SECONDS = 30.0  # a revoked token or a changed row acts within this time
+SENDERS_MAX = 200  # provider names of one organisation
+KEPT_MAX = 20_000
+_DUMMY = hashed_secret("")
+_HOOKS = Provider.objects.exclude(platform=Provider.Platform.NATIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """A provider row as intake needs it; secrets and hashes carry the instant until which they live."""
+
+    id: int
+    code: str
+    platform: str
+    organization: str
+    zone_name: str
+    key_name: str
+    tokens: tuple[tuple[bytes, datetime | None], ...]
+    secrets: tuple[tuple[bytes, datetime | None], ...]
+    networks: tuple[str, ...]
+    acknowledgement: str
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """In which naive times of this provider are read."""
+        return ZoneInfo(self.zone_name)
+
+    def live_secrets(self, at: datetime) -> list[str]:
+        """The signing secrets that are valid now, opened."""
+        return [opened_secret(sealed) for sealed, until in self.secrets if until is None or at < until]
+
+
+class _Kept:
+    """Provider rows by what they are asked for, each with the monotonic instant until which it may be believed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[str, ...], tuple[ProviderFacts | None, float]] = {}
+
+    def get(self, asked: tuple[str, ...], read: Callable[[], ProviderFacts | None]) -> ProviderFacts | None:
+        kept = self._rows.get(asked)
+        if kept is None or kept[1] < time.monotonic():
+            kept = (read(), time.monotonic() + KEPT_SECONDS)
+            with self._lock:
+                if len(self._rows) > KEPT_MAX:
+                    self._rows.clear()
+                self._rows[asked] = kept
+        return kept[0]
+
+    def forget(self) -> None:
+        self._rows.clear()
+
+
+_kept = _Kept()
+
+
+def forget_providers() -> None:
+    """Drop what this process remembers (a row was changed here)."""
+    _kept.forget()
+
+
+def find_hook(code: str) -> ProviderFacts | None:
+    """The provider behind a webhook's code."""
+    return _kept.get(("hook", code), lambda: _read(_HOOKS.filter(code=code, enabled=True)))
+
+
+def find_provider(provider_id: int) -> ProviderFacts | None:
+    """The provider with this id, enabled or not."""
+    return _kept.get(("id", str(provider_id)), lambda: _read(Provider.objects.filter(pk=provider_id)))
+
+
+def sender_of(organization: str, name: str) -> ProviderFacts:
+    """The organisation's own sender of this name; the first record makes its row. Raises TooManyProviders."""
+    found = _kept.get(("sender", organization, name), lambda: _read_or_make_sender(organization, name))
+    return cast("ProviderFacts", found)
+
+
+def _read_or_make_sender(organization: str, name: str) -> ProviderFacts | None:
+    rows = Provider.objects.filter(platform="native", organization=organization)
+    found = _read(rows.filter(code=name))
+    if found is not None:
+        return found
+    if rows.count() >= SENDERS_MAX:
+        raise TooManyProviders(limit=SENDERS_MAX)
+    try:
+        with transaction.atomic():
+            Provider.objects.create(code=name, platform="native", organization=organization, zone="UTC")
+    except IntegrityError:
+        pass  # another process was first: its row is as good
+    return _read(rows.filter(code=name))
+
+
+def _read(rows: "QuerySet[Provider]") -> ProviderFacts | None:
+    row = rows.first()
+    return None if row is None else _facts(row)
+
+
+def _facts(row: Provider) -> ProviderFacts:
+    tokens = [(row.hook_token_hash, None), (row.previous_token_hash, row.previous_token_until)]
+    sealed = [(row.secret, None), (row.previous_secret, row.previous_secret_until)]
+    return ProviderFacts(
+        row.pk, row.code, row.platform, row.organization, row.zone, row.key_name,
+        tuple((bytes(token), until) for token, until in tokens if token is not None),
+        tuple((bytes(secret), until) for secret, until in sealed if secret is not None),
+        tuple(row.networks), row.acknowledgement,
+    )  # fmt: skip
+
+
+def may_knock(provider: ProviderFacts | None, token: str, *, address: str, at: datetime) -> bool:
+    """Is this hook token live for the provider, and does the sender stand in its networks? An unknown provider costs
+    the same time."""
+    given = hashed_secret(token[:200])
+    tokens = provider.tokens if provider is not None else ((_DUMMY, None),)
+    matched = False
+    for stored, until in tokens:
+        matched |= hmac.compare_digest(stored, given) and (until is None or at < until)
+    if provider is None or not matched:
+        return False
+    return not provider.networks or inside_networks(address, provider.networks)
+
+
+@transaction.atomic  # old and new token change places together
+def rotate_token(provider_id: int, *, overlap: timedelta) -> str:
+    """A new hook token, shown once; the old one stays valid for `overlap`."""
+    token = secrets.token_urlsafe(32)
+    row = Provider.objects.select_for_update().get(pk=provider_id)
+    Provider.objects.filter(pk=provider_id).update(
+        previous_token_hash=row.hook_token_hash, previous_token_until=clock.now() + overlap,
+        hook_token_hash=hashed_secret(token),
+    )  # fmt: skip
+    forget_providers()
+    return token
+
+
+@transaction.atomic  # old and new secret change places together
+def rotate_secret(provider_id: int, *, overlap: timedelta) -> str:
+    """A new signing secret, shown once; the old one stays valid for `overlap`."""
+    secret = secrets.token_urlsafe(32)
+    row = Provider.objects.select_for_update().get(pk=provider_id)
+    Provider.objects.filter(pk=provider_id).update(
+        previous_secret=row.secret, previous_secret_until=clock.now() + overlap, secret=sealed_secret(secret)
+    )
+    forget_providers()
+    return secret

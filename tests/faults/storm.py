@@ -1,0 +1,196 @@
+"""Many senders at once, while parts of the platform are killed: the load and the killing of the storm.
+
+32 connections post records until each has its outcome. One post in five repeats an earlier record, and besides every
+twentieth record is sent again with other content once it is charged. All dice are the seed's.
+"""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from tests.faults.clerk import Tenant
+from tests.faults.stack import Stack
+from tests.faults.supervisor import HOST, Part
+from tests.faults.workload import SENT, UNKNOWN, Calls, Journal, Record, changed, note_reply
+
+PAUSE_SECONDS = 0.1  # before the same content is sent again
+ANSWER_SECONDS = 30.0
+FIRST, AGAIN, CHANGED = "first", "again", "changed"
+FAILPOINTS = {  # part: places and the hits after which it dies by itself
+    "web": (("cdr.intake.before_commit", "cdr.intake.after_commit", "cdr.intake.mid_batch",
+             "cdr.charging.before_counter", "cdr.charging.after_counter"), (20, 300)),
+    "counter": (("counter.committer.before_commit", "counter.committer.after_commit", "counter.grpc.before_reply",
+                 "ledger.posting.after_balance"), (20, 300)),
+    "worker": (("cdr.charging.before_counter", "cdr.charging.after_counter"), (1, 3)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`posts` of which `repeats` repeat an earlier record; `changes` come on top."""
+
+    posts: int
+    repeats: int
+    changes: int
+    connections: int
+
+
+@dataclass
+class Load:
+    """The senders, in a thread of their own; `settled` counts posts that have their outcome."""
+
+    plan: Plan
+    port: int
+    tenants: Sequence[Tenant]
+    journal: Journal
+    calls: Calls
+    settled: int = 0
+    results: Counter[str] = field(default_factory=Counter)
+    _sent: list[int] = field(default_factory=list)
+    _charged: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(f"load:{self.calls.seed}")
+        plan = self.plan
+        kinds = [FIRST] * (plan.posts - plan.repeats) + [AGAIN] * plan.repeats + [CHANGED] * plan.changes
+        self._dice.shuffle(kinds)
+        self._kinds = iter(kinds)
+        self._failures: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+
+    @property
+    def total(self) -> int:
+        return self.plan.posts + self.plan.changes
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join()
+        if self._failures:
+            raise self._failures[0]
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._post_all())
+        except BaseException as failure:  # noqa: BLE001  outermost loop of this thread: raised again by the block
+            self._failures.append(failure)
+
+    async def _post_all(self) -> None:
+        async with asyncio.TaskGroup() as senders:
+            for _ in range(self.plan.connections):
+                senders.create_task(self._post_on_one_connection())
+
+    async def _post_on_one_connection(self) -> None:
+        wire = _Wire(self.port)
+        for number, content in self._posts():
+            tenant = self.tenants[number % len(self.tenants)]
+            while True:
+                self.journal.note(SENT, tenant, content)
+                status, said = await wire.post(tenant.key, content)
+                if note_reply(self.journal, tenant, content, status, said) != UNKNOWN:
+                    break
+                self.results["unknown"] += 1
+                await asyncio.sleep(PAUSE_SECONDS)
+            self.results[said.get("result", str(status))] += 1
+            self.settled += 1
+            if said.get("state") == "charged":
+                self._charged.append(number)
+        wire.close()
+
+    def _posts(self) -> Iterator[tuple[int, Record]]:
+        """What to send next: number and content. A repeat may be of a record that is still on its way."""
+        for kind in self._kinds:
+            if kind == FIRST or not self._sent or (kind == CHANGED and not self._charged):
+                number = len(self._sent)
+                self._sent.append(number)
+                yield number, self.calls.record(number)
+            elif kind == AGAIN:
+                number = self._dice.choice(self._sent)
+                yield number, self.calls.record(number)
+            else:
+                number = self._dice.choice(self._charged)
+                yield number, changed(self.calls.record(number))
+
+
+class _Wire:
+    """One kept connection, opened again when it has ended. Plain HTTP/1.1, for speed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def post(self, key: str, record: Record) -> tuple[int, dict[str, Any]]:
+        """Status and answer; 0 when the connection ended without one."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await self._exchange(key, json.dumps(record).encode())
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            self.close()
+            return 0, {}
+
+    async def _exchange(self, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(HOST, self._port)
+        reader, writer = self._streams
+        writer.write(
+            f"POST /api/v1/cdrs HTTP/1.1\r\nHost: {HOST}\r\napikey: {key}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length:")[2].partition("\r\n")[0])
+        return int(head[9:12]), json.loads(await reader.readexactly(length))
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+
+class Killer:
+    """Kills each part as often as asked, spread over the load; a part that comes back may be armed to die by itself."""
+
+    def __init__(self, stack: Stack, *, times: int, seed: int | str) -> None:
+        self._dice = random.Random(f"kills:{seed}")
+        self._victims = [part for part in stack.parts for _ in range(times)]
+        self._dice.shuffle(self._victims)
+        self._parts = stack.parts
+        self.kills: Counter[str] = Counter()
+        self.died_alone: Counter[str] = Counter()
+
+    def run_beside(self, load: Load) -> None:
+        """In the main thread, until all kills are done or the load is over."""
+        for place, victim in enumerate(self._victims, start=1):
+            while load.settled < load.total * place / (len(self._victims) + 1) and not load.is_over:
+                self._revive()
+                time.sleep(0.01)
+            victim.kill9()
+            self.kills[victim.name] += 1
+            victim.start(self._arming(victim))
+
+    def _revive(self) -> None:
+        """Whoever has hit its failpoint starts again, unarmed."""
+        for part in self._parts:
+            if not part.is_alive:
+                self.died_alone[part.name] += 1
+                part.kill9()
+                part.start()
+
+    def _arming(self, part: Part) -> str:
+        """Every second one comes back armed."""
+        if self._dice.random() < 0.5:
+            return ""
+        places, hits = FAILPOINTS[part.name]
+        return f"{self._dice.choice(places)}:kill9@{self._dice.randint(*hits)}"
+

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 RESYNC_SECONDS = 10.0
 
@@ -38,7 +38,7 @@ def _resync() -> None:
     started = time.monotonic()
     try:
         instant = _database_instant()
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         if _sync.instant is None:  # never synchronised: the wall clock is all there is
             _sync.instant, _sync.reading = datetime.fromtimestamp(time.time(), UTC), started
         return

@@ -2,12 +2,12 @@
 
 from typing import cast
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 
-from billing_platform.auth import audience, caller_of_request
+from billing_platform.auth import audience
 from billing_platform.doors import CallerRequest, door
 from billing_platform.errors import Forbidden
 from billing_platform.models import Role
@@ -21,13 +21,14 @@ from callcontrol.wishes import Placer, placer_of
 
 CALLERS = audience(roles=(Role.AGENT.value, Role.SUPERVISOR.value))
 READERS = audience(roles=(Role.AGENT.value, Role.SUPERVISOR.value, Role.AUDITOR.value))
+PEOPLE = audience(roles=tuple(role.value for role in Role))
 FRAGMENT = "X-Fragment"  # a page asks for itself again, without the frame around it
 
 
-def home(request: HttpRequest) -> HttpResponse:
+@door(PEOPLE)
+def home(request: CallerRequest) -> HttpResponse:
     """`/`: the desk for who calls; everybody else goes on to the first page of their own."""
-    caller = caller_of_request(request)
-    if caller.kind == "person" and not CALLERS.roles & caller.roles:
+    if not CALLERS.roles & request.caller.roles:
         entries = frame(request)["frame"].nav  # type: ignore[attr-defined]  # a lazy Frame
         elsewhere = next((entry.path for entry in entries if entry.path != "/"), None)
         if elsewhere is None:

@@ -7,19 +7,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform.admin import issued
 from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin
-from billing_platform.auth import is_network
+from billing_platform.auth import caller_of_request, is_network
 from billing_platform.models import Role
-from billing_platform.states import claim
 from cdr.filters import RULES
 from cdr.models import CallRecord, FilterRule, OpenDelivery, Provider, ReviewItem
 from cdr.providers import forget_providers, rotate_secret, rotate_token
+from cdr.reviewing import finish_review
 from cdr.rules import forget_rules
 
 OPERATORS = frozenset({Role.OPS.value, Role.PLATFORM_ADMIN.value})
@@ -74,9 +73,7 @@ class ProviderAdmin(RoleAdmin):
         provider = self._one(request, queryset)
         if provider is None:
             return None
-        with transaction.atomic():
-            token = rotate_token(provider.pk, overlap=ROTATION)
-            self.note(request, "rotate_token", provider)
+        token = rotate_token(provider.pk, overlap=ROTATION, caller=caller_of_request(request))
         return issued(request, title=_("The new hook token"), name=provider.code, secret=token)
 
     @admin.action(description=_("New signing secret; the old one stays valid for 24 hours"), permissions=["change"])
@@ -84,9 +81,7 @@ class ProviderAdmin(RoleAdmin):
         provider = self._one(request, queryset)
         if provider is None:
             return None
-        with transaction.atomic():
-            secret = rotate_secret(provider.pk, overlap=ROTATION)
-            self.note(request, "rotate_secret", provider)
+        secret = rotate_secret(provider.pk, overlap=ROTATION, caller=caller_of_request(request))
         return issued(request, title=_("The new signing secret"), name=provider.code, secret=secret)
 
     def _one(self, request: HttpRequest, queryset: "QuerySet[Provider]") -> Provider | None:
@@ -164,10 +159,8 @@ class ReviewItemAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Done"), permissions=["operate"])
     def mark_done(self, request: HttpRequest, queryset: "QuerySet[ReviewItem]") -> None:
-        with transaction.atomic():
-            for item in queryset.filter(state=ReviewItem.State.OPEN)[:200]:
-                if claim(ReviewItem.objects.filter(pk=item.pk), ReviewItem.TRANSITIONS, ReviewItem.State.DONE):
-                    self.note(request, "done", item, change=("open", "done"))
+        for item_id in list(queryset.values_list("pk", flat=True)[:200]):
+            finish_review(item_id, caller=caller_of_request(request))
         self.message_user(request, _("Done."), messages.SUCCESS)
 
 

@@ -14,7 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
 from billing_platform import clock
-from billing_platform.auth import hashed_secret, inside_networks
+from billing_platform.auth import Caller, hashed_secret, inside_networks
+from billing_platform.trail import record_act
 from billing_platform.webhooks import opened_secret, sealed_secret
 from cdr.errors import TooManyProviders
 from cdr.models import Provider
@@ -140,8 +141,8 @@ def may_knock(provider: ProviderFacts | None, token: str, *, address: str, at: d
     return not provider.networks or inside_networks(address, provider.networks)
 
 
-@transaction.atomic  # old and new token change places together
-def rotate_token(provider_id: int, *, overlap: timedelta) -> str:
+@transaction.atomic(durable=True)  # old and new token change places together, and the trail says who did it
+def rotate_token(provider_id: int, *, overlap: timedelta, caller: Caller) -> str:
     """A new hook token, shown once; the old one stays valid for `overlap`."""
     token = secrets.token_urlsafe(32)
     row = Provider.objects.select_for_update().get(pk=provider_id)
@@ -149,17 +150,19 @@ def rotate_token(provider_id: int, *, overlap: timedelta) -> str:
         previous_token_hash=row.hook_token_hash, previous_token_until=clock.now() + overlap,
         hook_token_hash=hashed_secret(token),
     )  # fmt: skip
+    record_act(caller, "provider.rotate_token", target=("provider", provider_id))
     forget_providers()
     return token
 
 
-@transaction.atomic  # old and new secret change places together
-def rotate_secret(provider_id: int, *, overlap: timedelta) -> str:
+@transaction.atomic(durable=True)  # old and new secret change places together, and the trail says who did it
+def rotate_secret(provider_id: int, *, overlap: timedelta, caller: Caller) -> str:
     """A new signing secret, shown once; the old one stays valid for `overlap`."""
     secret = secrets.token_urlsafe(32)
     row = Provider.objects.select_for_update().get(pk=provider_id)
     Provider.objects.filter(pk=provider_id).update(
         previous_secret=row.secret, previous_secret_until=clock.now() + overlap, secret=sealed_secret(secret)
     )
+    record_act(caller, "provider.rotate_secret", target=("provider", provider_id))
     forget_providers()
     return secret

@@ -21,6 +21,7 @@ from django.conf import settings
 from billing_platform.health import Part
 from billing_platform.money import parse_amount
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, Invalid
+from counter.payers import Payer, Payers, earliest, latest
 from counter.uses import (
     AccountFacts,
     CallFacts,
@@ -162,7 +163,9 @@ def query_account(
     request = wire.QueryAccountRequest(
         userid=user, applicationid=application, organizationid=organization, at=_text(at)
     )
-    return _account_facts(_ask("QueryAccount", request, seconds=GATE_SECONDS))
+    answer = _ask("QueryAccount", request, seconds=GATE_SECONDS)
+    _payers.hear(answer.directory)
+    return _account_facts(answer)
 
 
 def query_sub_accounts(
@@ -252,6 +255,7 @@ def end_services(uses: Sequence[ServiceUse], *, seconds: float = CHARGE_SECONDS)
     """Charge up to 1,000 uses; each is answered alone, in order. Raises CounterUnavailable for the whole: unknown."""
     assert 0 < len(uses) <= BATCH_MAX
     answer = _ask("EndServices", wire.EndServicesRequest(items=map(_end_request, uses)), seconds=seconds)
+    _payers.hear(answer.directory)
     return [_end_outcome(outcome) for outcome in answer.outcomes]
 
 
@@ -280,44 +284,35 @@ def _end_outcome(outcome: wire.EndServiceOutcome) -> UseReceipt | CounterError:
     )  # fmt: skip
 
 
-# --- who pays, remembered for a minute --------------------------------------------------------------------------------
+# --- who pays, remembered ---------------------------------------------------------------------------------------------
 
-_payers: dict[tuple[str, str], list[tuple[str, datetime | None, datetime | None, float]]] = {}
-PAYERS_MAX = 50_000
+
+_payers = Payers()
 
 
 def paying_account(organization: str, label: str, *, at: datetime) -> str:
     """The account that pays for an organisation's use at an instant: the first of account and sub-accounts that has
-    the service open, else the bound account itself. Kept for BILLING["ACCOUNT_CACHE_TTL"] seconds.
+    the service open, else the bound account itself. Remembered for BILLING["ACCOUNT_CACHE_TTL"] seconds, and as long
+    as the counter says that its directory has not moved.
 
     Raises AccountNotBound, CounterUnavailable.
     """
-    now = time.monotonic()
-    for accno, since, until, believed_until in _payers.get((organization, label), ()):
-        if now < believed_until and (since is None or since <= at) and (until is None or at < until):
-            return accno
+    known = _payers.find(organization, label, at)
+    if known:
+        return known
     account = query_account(organization=organization, at=at)
     payers, since, until = query_sub_accounts(account.accno, label=label, at=at)
-    accno = payers[0] if payers else account.accno
-    bounds = _latest(account.valid_from, since), _earliest(account.valid_until, until)
-    if len(_payers) > PAYERS_MAX:
-        _payers.clear()
-    kept = [payer for payer in _payers.get((organization, label), []) if payer[3] > now]
-    _payers[organization, label] = [*kept, (accno, *bounds, now + settings.ACCOUNT_CACHE_TTL)]
-    return accno
+    payer = Payer(
+        payers[0] if payers else account.accno, latest(account.valid_from, since),
+        earliest(account.valid_until, until), account.directory, time.monotonic() + settings.ACCOUNT_CACHE_TTL,
+    )  # fmt: skip
+    _payers.keep(organization, label, payer)
+    return payer.accno
 
 
 def forget_payers() -> None:
     """Drop what this process remembers (a binding was changed here)."""
-    _payers.clear()
-
-
-def _latest(*instants: datetime | None) -> datetime | None:
-    return max((instant for instant in instants if instant is not None), default=None)
-
-
-def _earliest(*instants: datetime | None) -> datetime | None:
-    return min((instant for instant in instants if instant is not None), default=None)
+    _payers.forget()
 
 
 def ready_part() -> Part:
@@ -359,5 +354,5 @@ def _account_facts(answer: wire.AccountResponse) -> AccountFacts:
     return AccountFacts(
         answer.accno, answer.name, kind, answer.state, _amount(answer.balance_exact), _amount(answer.held_exact),
         _amount(answer.credit_exact), _amount(answer.warning_exact), _amount(answer.available_exact), answer.currency,
-        answer.parent, _instant(answer.valid_from), _instant(answer.valid_until),
+        answer.parent, _instant(answer.valid_from), _instant(answer.valid_until), answer.directory,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from counter.access import Access
 from counter.committer import charges, start_repeatedly
 from counter.directory import Bound
 from counter.errors import CounterError, Invalid
+from counter.generation import directory_generation
 from counter.metered import Outcome, Submission
 from counter.parsing import (
     PROVIDERNO_BYTES,
@@ -104,22 +105,27 @@ def _create_account(request: wire.CreateAccountRequest, access: Access) -> wire.
 
 
 def _query_account(request: wire.QueryAccountRequest, access: Access) -> wire.AccountResponse:
+    generation = directory_generation()
     bound = directory.query_account(
         user=parse_text(request.userid, "userid"), application=parse_text(request.applicationid, "applicationid"),
         organization=parse_text(request.organizationid, "organizationid"),
         at=parse_instant(request.at, "at") or clock.now(), organizations=access.organizations,
     )  # fmt: skip
-    return _account_reply(bound)
+    reply = _account_reply(bound)
+    reply.directory = generation
+    return reply
 
 
 def _query_sub_account(request: wire.QuerySubAccountRequest, access: Access) -> wire.QuerySubAccountResponse:
+    generation = directory_generation()
     found = directory.query_sub_accounts(
         parse_accno(request.parent, "parent"), label=parse_text(request.label, "label"),
         at=parse_instant(request.at, "at") or clock.now(), organizations=access.organizations,
     )  # fmt: skip
     return wire.QuerySubAccountResponse(
-        accounts=found.accnos, valid_from=_time(found.valid_from), valid_until=_time(found.valid_until)
-    )
+        accounts=found.accnos, valid_from=_time(found.valid_from), valid_until=_time(found.valid_until),
+        directory=generation,
+    )  # fmt: skip
 
 
 def _account_reply(bound: Bound) -> wire.AccountResponse:
@@ -248,7 +254,8 @@ def _end_services(request: wire.EndServicesRequest, access: Access) -> wire.EndS
     parsed = [_parsed(item, access) for item in request.items]
     settled = iter(_charge([one for one in parsed if isinstance(one, Submission)]))
     outcomes = [one if isinstance(one, CounterError) else next(settled) for one in parsed]
-    return wire.EndServicesResponse(outcomes=[_outcome_reply(index, one) for index, one in enumerate(outcomes)])
+    replies = [_outcome_reply(index, one) for index, one in enumerate(outcomes)]
+    return wire.EndServicesResponse(outcomes=replies, directory=directory_generation())
 
 
 def _parsed(item: wire.EndServiceRequest, access: Access) -> Submission | CounterError:

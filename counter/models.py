@@ -379,6 +379,15 @@ class PackDraw(models.Model):
         return f"{self.record_id} {self.units}"
 
 
+class DirectoryGeneration(models.Model):
+    """One row, raised by triggers whenever the answer to "who pays" may have changed."""
+
+    number = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
 class DefaultRateNotice(models.Model):
     """How often an account's numbers of one head were priced by the default deck on a day."""
 

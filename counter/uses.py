@@ -171,6 +171,7 @@ class AccountFacts:
     parent: str = ""
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from billing_platform.copying import Cell, copy_rows
 from billing_platform.failpoints import failpoint
 from billing_platform.outbox import NewEvent, record_events
 from ledger import lots
@@ -231,33 +232,37 @@ def _same_or_conflict(transfer: NewTransfer, earlier: dict[tuple[str, str, str],
     return transfer_id
 
 
+_TRANSFER_COLUMNS = (
+    "id", "account_id", "debit_id", "credit_id", "amount", "currency", "cause_type", "cause_id", "cause_leg",
+    "reverses", "effective_at", "memo", "room_after",
+)  # fmt: skip
+
+
 def _insert_transfers(
     fresh: Sequence[tuple[int, NewTransfer]], wallets: dict[int, Wallet], room_after: Decimal | None
 ) -> None:
     sides = system_account_ids({(t.counterpart, wallets[t.account_id].currency) for _, t in fresh})
-    columns: list[list[object]] = [[] for _ in range(12)]
-    for transfer_id, transfer in fresh:
-        wallet = wallets[transfer.account_id]
-        other = sides[transfer.counterpart, wallet.currency]
-        debit, credit = (other, wallet.wallet_id) if transfer.change > 0 else (wallet.wallet_id, other)
-        row = (
-            transfer_id, transfer.account_id, debit, credit, abs(transfer.change), wallet.currency,
-            transfer.cause_type, transfer.cause_id, transfer.cause_leg, transfer.reverses, transfer.effective_at,
-            transfer.memo,
-        )  # fmt: skip
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO ledger_transfer (id, account_id, debit_id, credit_id, amount, currency, cause_type, cause_id,
-                                         cause_leg, reverses, effective_at, memo, room_after)
-            SELECT *, %s::numeric
-            FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::text[],
-                        %s::text[], %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[])
-            """,
-            [room_after, *columns],
-        )
+    copy_rows(
+        "ledger_transfer",
+        _TRANSFER_COLUMNS,
+        [_transfer_row(transfer_id, transfer, wallets, sides, room_after) for transfer_id, transfer in fresh],
+    )
+
+
+def _transfer_row(
+    transfer_id: int,
+    transfer: NewTransfer,
+    wallets: dict[int, Wallet],
+    sides: dict[tuple[str, str], int],
+    room_after: Decimal | None,
+) -> tuple[Cell, ...]:
+    wallet = wallets[transfer.account_id]
+    other = sides[transfer.counterpart, wallet.currency]
+    debit, credit = (other, wallet.wallet_id) if transfer.change > 0 else (wallet.wallet_id, other)
+    return (
+        transfer_id, transfer.account_id, debit, credit, abs(transfer.change), wallet.currency, transfer.cause_type,
+        transfer.cause_id, transfer.cause_leg, transfer.reverses, transfer.effective_at, transfer.memo, room_after,
+    )  # fmt: skip
 
 
 def _write_balances(wallets: Iterable[Wallet]) -> None:

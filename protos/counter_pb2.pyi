@@ -24,7 +24,7 @@ class CreateAccountRequest(_message.Message):
     def __init__(self, owner: _Optional[str] = ..., kind: _Optional[_Union[CreateAccountRequest.KindType, str]] = ..., name: _Optional[str] = ...) -> None: ...
 
 class AccountResponse(_message.Message):
-    __slots__ = ("id", "accno", "name", "balance", "credit", "warning", "state", "kind", "balance_exact", "credit_exact", "warning_exact", "held_exact", "available_exact", "currency", "parent", "valid_from", "valid_until")
+    __slots__ = ("id", "accno", "name", "balance", "credit", "warning", "state", "kind", "balance_exact", "credit_exact", "warning_exact", "held_exact", "available_exact", "currency", "parent", "valid_from", "valid_until", "directory")
     class KindType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PS: _ClassVar[AccountResponse.KindType]
@@ -48,6 +48,7 @@ class AccountResponse(_message.Message):
     PARENT_FIELD_NUMBER: _ClassVar[int]
     VALID_FROM_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     id: str
     accno: str
     name: str
@@ -65,7 +66,8 @@ class AccountResponse(_message.Message):
     parent: str
     valid_from: str
     valid_until: str
-    def __init__(self, id: _Optional[str] = ..., accno: _Optional[str] = ..., name: _Optional[str] = ..., balance: _Optional[float] = ..., credit: _Optional[float] = ..., warning: _Optional[float] = ..., state: _Optional[str] = ..., kind: _Optional[_Union[AccountResponse.KindType, str]] = ..., balance_exact: _Optional[str] = ..., credit_exact: _Optional[str] = ..., warning_exact: _Optional[str] = ..., held_exact: _Optional[str] = ..., available_exact: _Optional[str] = ..., currency: _Optional[str] = ..., parent: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ...) -> None: ...
+    directory: str
+    def __init__(self, id: _Optional[str] = ..., accno: _Optional[str] = ..., name: _Optional[str] = ..., balance: _Optional[float] = ..., credit: _Optional[float] = ..., warning: _Optional[float] = ..., state: _Optional[str] = ..., kind: _Optional[_Union[AccountResponse.KindType, str]] = ..., balance_exact: _Optional[str] = ..., credit_exact: _Optional[str] = ..., warning_exact: _Optional[str] = ..., held_exact: _Optional[str] = ..., available_exact: _Optional[str] = ..., currency: _Optional[str] = ..., parent: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., directory: _Optional[str] = ...) -> None: ...
 
 class QueryAccountRequest(_message.Message):
     __slots__ = ("userid", "applicationid", "organizationid", "at")
@@ -330,14 +332,16 @@ class QuerySubAccountRequest(_message.Message):
     def __init__(self, parent: _Optional[str] = ..., label: _Optional[str] = ..., at: _Optional[str] = ...) -> None: ...
 
 class QuerySubAccountResponse(_message.Message):
-    __slots__ = ("accounts", "valid_from", "valid_until")
+    __slots__ = ("accounts", "valid_from", "valid_until", "directory")
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     VALID_FROM_FIELD_NUMBER: _ClassVar[int]
     VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     accounts: _containers.RepeatedScalarFieldContainer[str]
     valid_from: str
     valid_until: str
-    def __init__(self, accounts: _Optional[_Iterable[str]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ...) -> None: ...
+    directory: str
+    def __init__(self, accounts: _Optional[_Iterable[str]] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ..., directory: _Optional[str] = ...) -> None: ...
 
 class EndServicesRequest(_message.Message):
     __slots__ = ("items",)
@@ -364,10 +368,12 @@ class EndServiceOutcome(_message.Message):
     def __init__(self, index: _Optional[int] = ..., status: _Optional[int] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., retryable: _Optional[bool] = ..., response: _Optional[_Union[EndServiceResponse, _Mapping]] = ...) -> None: ...
 
 class EndServicesResponse(_message.Message):
-    __slots__ = ("outcomes",)
+    __slots__ = ("outcomes", "directory")
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
     outcomes: _containers.RepeatedCompositeFieldContainer[EndServiceOutcome]
-    def __init__(self, outcomes: _Optional[_Iterable[_Union[EndServiceOutcome, _Mapping]]] = ...) -> None: ...
+    directory: str
+    def __init__(self, outcomes: _Optional[_Iterable[_Union[EndServiceOutcome, _Mapping]]] = ..., directory: _Optional[str] = ...) -> None: ...
 
 class CancelServiceRequest(_message.Message):
     __slots__ = ("accno", "label", "providerno", "svcno", "reason")

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from billing_platform import clock
+from billing_platform.auth import ANONYMOUS
 from cdr.models import CallRecord, Delivery, OpenDelivery, Provider, ReviewItem
 from cdr.providers import rotate_secret, rotate_token
 from tests.cdr.desk import Desk, call, make_sender
@@ -96,8 +97,8 @@ def test_timestamp_inside_the_tolerance_is_accepted(desk: Desk, seconds: int) ->
 
 def test_b49_old_secret_and_token_live_on_during_a_rotation(desk: Desk) -> None:
     platform = make_platform(make_sender().organization)
-    token = rotate_token(platform.row.pk, overlap=DAY)
-    secret = rotate_secret(platform.row.pk, overlap=DAY)
+    token = rotate_token(platform.row.pk, overlap=DAY, caller=ANONYMOUS)
+    secret = rotate_secret(platform.row.pk, overlap=DAY, caller=ANONYMOUS)
 
     proofs = [{"token": one, "secret": other} for one in (TOKEN, token) for other in (SECRET, secret)]
     during = [platform.push(call(), **proof).status_code for proof in proofs]
@@ -109,7 +110,7 @@ def test_b49_old_secret_and_token_live_on_during_a_rotation(desk: Desk) -> None:
 
 def test_b49_secret_of_another_provider_proves_nothing(desk: Desk) -> None:
     one, other = make_platform(), make_platform()
-    secret = rotate_secret(other.row.pk, overlap=DAY)
+    secret = rotate_secret(other.row.pk, overlap=DAY, caller=ANONYMOUS)
 
     assert one.push(call(), secret=secret).status_code == 401
 

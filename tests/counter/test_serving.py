@@ -72,19 +72,19 @@ def test_health_follows_the_database(acme, tmp_path, fresh_database):
         connected(process.ready["address"]) as stub,
     ):
         assert health_of(channel) == health_of(channel, "") == SERVING
-        name = fresh_database.name
+        name, request = fresh_database.name, end_request(acme, "m1")
+        connection.close()  # this process must not be among those that are cut
         with closing(psycopg2.connect(fresh_database.url.replace(f"/{name}?", "/postgres?"))) as other:
             other.autocommit = True
             with other.cursor() as cursor:
                 cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
                 cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
                 wait_until(lambda: health_of(channel) == NOT_SERVING, what="not serving")
-                away = refusal(stub.EndService, end_request(acme, "m1"))
+                away = refusal(stub.EndService, request)
                 assert away.told == ("UNAVAILABLE", "counter_unavailable", "700", "true")
                 cursor.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
         wait_until(lambda: health_of(channel) == SERVING, what="serving again")
-        stub.EndService(end_request(acme, "m1"))
-    connection.close()
+        stub.EndService(request)
 
     assert money(acme) == ("99.95", "0")
 

@@ -190,6 +190,14 @@ def test_every_answer_about_a_record_is_there():
     assert sorted(first_codes(states[1:])) == sorted(CallRecord.State.values)
 
 
+def test_events_that_are_told_are_sent():
+    code = source()
+
+    topics = first_codes(page("records").table_after("Events to your own server"))
+
+    assert [topic for topic in topics if f'"{topic}"' not in code] == []
+
+
 def test_every_column_of_a_deck_is_there():
     assert sorted(first_codes(page("rates").table_after("A deck as a file"))) == sorted(COLUMNS)
 

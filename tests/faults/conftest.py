@@ -55,7 +55,8 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     if report.failed:
         item.stash[_failed] = True
         report.sections.append(("seed", f"SEED={item.config.stash[_seed]}"))
-        if stage := item.funcargs.get("stage"):
+        stage = item.funcargs.get("stage")
+        if isinstance(stage, Stage):
             report.sections += stage.stack.last_words()
     return report
 
@@ -76,11 +77,12 @@ class _Current:
     """The stack that cases share one after the other. After a failure the next case gets a new one."""
 
     def __init__(self, servers: FaultServers) -> None:
-        self._servers, self._undo, self._stack = servers, ExitStack(), None
+        self._servers, self._undo = servers, ExitStack()
+        self._stack: Stack | None = None
 
     def stack(self) -> Stack:
         if self._stack is None:
-            self._stack: Stack | None = self._undo.enter_context(running_stack(self._servers))
+            self._stack = self._undo.enter_context(running_stack(self._servers))
         return self._stack
 
     def discard(self) -> None:

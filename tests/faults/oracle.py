@@ -135,7 +135,8 @@ def check_charges(entries: list[Entry], books: Books) -> Decimal:
             first.setdefault((entry.organization, key_of(entry.record)), entry)
     expected = sum((cost_of(talked_seconds(entry.record)) for entry in first.values()), Decimal(0))
     asked: dict[str, str] = {
-        "call records": "SELECT count(*), sum(cost) FROM call_records WHERE state = 'charged' AND organization = ANY(%s)",
+        "call records": "SELECT count(*), sum(cost) FROM call_records"
+                        " WHERE state = 'charged' AND organization = ANY(%s)",
         "service records": "SELECT count(*), sum(r.cost) FROM counter_servicerecord r JOIN ledger_billingaccount a"
                            " ON a.id = r.account_id WHERE r.state = 'ended' AND a.organization = ANY(%s)",
         "transfers": "SELECT count(*), sum(t.amount) FROM ledger_transfer t JOIN ledger_billingaccount a"

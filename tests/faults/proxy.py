@@ -18,11 +18,12 @@ Address = Path | int  # a unix socket, or a port of this machine
 
 
 class Proxy:
-    """Passes bytes between `listen` and `upstream` until it is told otherwise."""
+    """Passes bytes to and from `upstream` until it is told otherwise; listens on `port`, or on a unix socket."""
 
-    def __init__(self, upstream: Address, *, listen: Address | None = None) -> None:
+    def __init__(self, upstream: Address, *, listen: Path | None = None) -> None:
         self.upstream = upstream
-        self.address: Address = listen or free_port()
+        self.port = free_port()
+        self._listen_at = listen
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._open: set[asyncio.StreamWriter] = set()
@@ -72,10 +73,10 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _listen(self) -> None:
-        if isinstance(self.address, int):
-            self._server = await asyncio.start_server(self._serve, HOST, self.address)
+        if self._listen_at is None:
+            self._server = await asyncio.start_server(self._serve, HOST, self.port)
         else:
-            self._server = await asyncio.start_unix_server(self._serve, self.address)
+            self._server = await asyncio.start_unix_server(self._serve, self._listen_at)
 
     async def _close(self) -> None:
         self._server.close()
@@ -102,7 +103,9 @@ class Proxy:
         )
         self._open -= both
 
-    async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
+    async def _pass_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(CHUNK):
                 if COMMIT in piece and self._is_the_one():
@@ -111,7 +114,9 @@ class Proxy:
                 await writer.drain()
         writer.close()
 
-    async def _pass_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
+    async def _pass_answers(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while piece := await reader.read(CHUNK):
                 if lost.is_set():  # the server has answered the COMMIT: it is done

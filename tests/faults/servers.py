@@ -105,7 +105,7 @@ class Books:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(psycopg2.connect(self._url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute(query, values or None)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     def value(self, query: str, *values: Any) -> Any:
         """The first column of the only row."""

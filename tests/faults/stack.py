@@ -1,7 +1,7 @@
 """The whole platform for fault cases: every part a real process, proxies between those that a case may part.
 
-    web ── counter_line (and a second line) ── counter
-    web, counter ── database_line ── PostgreSQL ── worker, beat, clerk, the test itself
+web ── counter_line (and a second line) ── counter
+web, counter ── database_line ── PostgreSQL ── worker, beat, clerk, the test itself
 """
 
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ class Stack:
         for line in counter_lines:
             line.upstream = counter_port
         self.counter_address = f"{HOST}:{counter_port}"
-        addresses = [f"{HOST}:{line.address}" for line in counter_lines] or [self.counter_address]
+        addresses = [f"{HOST}:{line.port}" for line in counter_lines] or [self.counter_address]
         self.web, self.web_port = web_part(directory, behind | {"COUNTER_ADDRESS": ",".join(addresses)})
         self.worker = worker_part(directory, direct | {"COUNTER_ADDRESS": self.counter_address})
         self.beat = beat_part(directory, direct)
@@ -96,7 +96,7 @@ class Stack:
     def ring(self, *tasks: str) -> None:
         """Send tasks to the worker as beat does."""
         url = "redis+socket://" + self.servers.redis_url.removeprefix("unix://").replace("?db=", "?virtual_host=")
-        with Connection(url) as connection:
+        with Connection(url) as connection:  # type: ignore[no-untyped-call]  # kombu has few types
             for task in tasks:
                 app.send_task(task, connection=connection)
 
@@ -131,8 +131,10 @@ def running_stack(servers: FaultServers) -> Iterator[Stack]:
 @contextmanager
 def direct_stack(servers: FaultServers) -> Iterator[Stack]:
     """The same without lines."""
-    with short_directory() as directory, _running(Stack(servers, directory, database_line=None, counter_lines=())) as stack:
-        yield stack
+    with short_directory() as directory:
+        stack = Stack(servers, directory, database_line=None, counter_lines=())
+        with _running(stack):
+            yield stack
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from billing_platform.supervision import wait_until
 from tests.faults import oracle, workload
-from tests.faults.clerk import Tenant
 from tests.faults.stack import Stack
 from tests.faults.supervisor import web_answers
 from tests.faults.workload import Calls, Entry, Journal, Record, Reply, Sender, key_of
@@ -49,7 +48,8 @@ class Stage:
 
     def count(self, table: str) -> int:
         """Rows of this tenant in a table that names organisations."""
-        return int(self.stack.books.value(f"SELECT count(*) FROM {table} WHERE organization = %s", self.tenant.organization))  # noqa: S608, E501  constants of the cases
+        query = f"SELECT count(*) FROM {table} WHERE organization = %s"  # noqa: S608  a name that a case writes
+        return int(self.stack.books.value(query, self.tenant.organization))
 
     def states(self) -> dict[str, int]:
         """How many of the tenant's call records are in which state."""
@@ -59,7 +59,10 @@ class Stage:
 
     def await_answered(self, number: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Until that many records have been accepted while a load runs."""
-        answered = lambda: sum(1 for entry in self.journal.entries() if entry.answers)  # noqa: E731
+
+        def answered() -> int:
+            return sum(1 for entry in self.journal.entries() if entry.answers)
+
         assert wait_until(lambda: answered() >= number, seconds=seconds), f"{answered()} of {number} answered"
 
     def repeat_until_answered(self, record: Record, *, seconds: float = PATIENCE_SECONDS) -> Reply:
@@ -80,12 +83,12 @@ class Stage:
 
     def await_leased(self, number: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Until a sweeper has taken that many pending records."""
-        query = "SELECT count(*) FROM call_records WHERE state = 'pending' AND next_bill_at > now() AND organization = %s"
-        leased = lambda: self.stack.books.value(query, self.tenant.organization)  # noqa: E731
-        assert wait_until(lambda: leased() >= number, seconds=seconds), f"{leased()} of {number} leased"
+        query = "SELECT count(*) FROM call_records WHERE state = 'pending' AND next_bill_at > now() AND accno = %s"
+        is_leased = wait_until(lambda: self.stack.books.value(query, self.tenant.accno) >= number, seconds=seconds)
+        assert is_leased, f"not {number} records were leased"
 
     def prove(self) -> None:
-        """Heal, settle what is unknown, then: liveness, the journal, the charges, the same answers again, the oracle."""
+        """Heal and settle what is unknown; then liveness, the journal, the charges, the same answers, the oracle."""
         self.stack.heal()
         self.settle_unknown(self.journal.entries())
         self.settle()
@@ -106,7 +109,8 @@ class Stage:
         """What was accepted is answered as a duplicate with the stored receipt; nothing moves."""
         before = self.stack.books.fingerprint()
         stored = oracle.stored_records(self.stack.books, [self.tenant.organization])
-        for entry in [entry for entry in entries if entry.answers and entry.answers[0]["result"] == "accepted"][:at_most]:
+        accepted = [entry for entry in entries if entry.answers and entry.answers[0]["result"] == "accepted"]
+        for entry in accepted[:at_most]:
             said = self.post(entry.record).body
             (row,) = stored[self.tenant.organization, key_of(entry.record)]
             told = said["result"], said["cdr_id"], said["state"], Decimal(said["cost"] or 0)

@@ -21,13 +21,14 @@ from tests.faults.workload import SENT, UNKNOWN, Calls, Journal, Record, changed
 
 PAUSE_SECONDS = 0.1  # before the same content is sent again
 ANSWER_SECONDS = 30.0
+WINK_SECONDS = 0.01
 FIRST, AGAIN, CHANGED = "first", "again", "changed"
 FAILPOINTS = {  # part: places and the hits after which it dies by itself
     "web": (("cdr.intake.before_commit", "cdr.intake.after_commit", "cdr.intake.mid_batch",
-             "cdr.charging.before_counter", "cdr.charging.after_counter"), (20, 300)),
+             "cdr.charging.before_counter", "cdr.charging.after_counter"), (5, 100)),
     "counter": (("counter.committer.before_commit", "counter.committer.after_commit", "counter.grpc.before_reply",
-                 "ledger.posting.after_balance"), (20, 300)),
-    "worker": (("cdr.charging.before_counter", "cdr.charging.after_counter"), (1, 3)),
+                 "ledger.posting.after_balance"), (5, 60)),
+    "worker": (("cdr.charging.before_counter", "cdr.charging.after_counter"), (1, 2)),
 }  # fmt: skip
 
 
@@ -43,13 +44,14 @@ class Plan:
 
 @dataclass
 class Load:
-    """The senders, in a thread of their own; `settled` counts posts that have their outcome."""
+    """The senders, in a thread of their own. `settled` counts posts with an outcome; beyond `allowed` they wait."""
 
     plan: Plan
     port: int
     tenants: Sequence[Tenant]
     journal: Journal
     calls: Calls
+    allowed: int = 0
     settled: int = 0
     results: Counter[str] = field(default_factory=Counter)
     _sent: list[int] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Load:
         self._dice.shuffle(kinds)
         self._kinds = iter(kinds)
         self._failures: list[BaseException] = []
+        self._is_cancelled = False
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
 
     @property
@@ -72,7 +75,8 @@ class Load:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._is_cancelled = kind is not None
         self._thread.join()
         if self._failures:
             raise self._failures[0]
@@ -95,19 +99,25 @@ class Load:
     async def _post_on_one_connection(self) -> None:
         wire = _Wire(self.port)
         for number, content in self._posts():
-            tenant = self.tenants[number % len(self.tenants)]
-            while True:
-                self.journal.note(SENT, tenant, content)
-                status, said = await wire.post(tenant.key, content)
-                if note_reply(self.journal, tenant, content, status, said) != UNKNOWN:
-                    break
-                self.results["unknown"] += 1
-                await asyncio.sleep(PAUSE_SECONDS)
-            self.results[said.get("result", str(status))] += 1
+            while self.settled >= self.allowed and not self._is_cancelled:
+                await asyncio.sleep(WINK_SECONDS)
+            said = await self._settle(wire, self.tenants[number % len(self.tenants)], content)
+            self.results[said.get("result", "refused")] += 1
             self.settled += 1
             if said.get("state") == "charged":
                 self._charged.append(number)
         wire.close()
+
+    async def _settle(self, wire: "_Wire", tenant: Tenant, content: Record) -> dict[str, Any]:
+        """The same content until there is an outcome; nothing when the case has failed meanwhile."""
+        while not self._is_cancelled:
+            self.journal.note(SENT, tenant, content)
+            status, said = await wire.post(tenant.key, content)
+            if note_reply(self.journal, tenant, content, status, said) != UNKNOWN:
+                return said
+            self.results["unknown"] += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+        return {}
 
     def _posts(self) -> Iterator[tuple[int, Record]]:
         """What to send next: number and content. A repeat may be of a record that is still on its way."""
@@ -146,7 +156,8 @@ class _Wire:
         reader, writer = self._streams
         writer.write(
             f"POST /api/v1/cdrs HTTP/1.1\r\nHost: {HOST}\r\napikey: {key}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.partition("content-length:")[2].partition("\r\n")[0])
@@ -165,19 +176,35 @@ class Killer:
         self._dice = random.Random(f"kills:{seed}")
         self._victims = [part for part in stack.parts for _ in range(times)]
         self._dice.shuffle(self._victims)
-        self._parts = stack.parts
+        self._parts, self._web = stack.parts, stack.web
         self.kills: Counter[str] = Counter()
         self.died_alone: Counter[str] = Counter()
+        self.unsettled_at_kill: list[int] = []
 
     def run_beside(self, load: Load) -> None:
-        """In the main thread, until all kills are done or the load is over."""
-        for place, victim in enumerate(self._victims, start=1):
-            while load.settled < load.total * place / (len(self._victims) + 1) and not load.is_over:
+        """In the main thread: a stretch of the load for each kill, which strikes somewhere within it.
+
+        A stretch begins when its victim and the site are up; what the kill leaves of it is posted without the victim.
+        """
+        stretches = len(self._victims) + 1
+        for place, victim in enumerate(self._victims):
+            self._await_up(victim, self._web)
+            begin, load.allowed = load.settled, load.total * (place + 1) // stretches
+            moment = begin + (load.allowed - begin) * self._dice.uniform(0.1, 0.9)
+            while load.settled < moment and not load.is_over:
                 self._revive()
-                time.sleep(0.01)
+                time.sleep(WINK_SECONDS)
             victim.kill9()
             self.kills[victim.name] += 1
-            victim.start(self._arming(victim))
+            self.unsettled_at_kill.append(load.total - load.settled)
+            victim.launch(self._arming(victim))
+        load.allowed = load.total
+
+    def _await_up(self, *parts: Part) -> None:
+        for part in parts:
+            if not part.is_alive:
+                self._revive()
+            part.await_ready()
 
     def _revive(self) -> None:
         """Whoever has hit its failpoint starts again, unarmed."""
@@ -185,7 +212,7 @@ class Killer:
             if not part.is_alive:
                 self.died_alone[part.name] += 1
                 part.kill9()
-                part.start()
+                part.launch()
 
     def _arming(self, part: Part) -> str:
         """Every second one comes back armed."""
@@ -193,4 +220,3 @@ class Killer:
             return ""
         places, hits = FAILPOINTS[part.name]
         return f"{self._dice.choice(places)}:kill9@{self._dice.randint(*hits)}"
-

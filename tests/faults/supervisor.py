@@ -81,8 +81,9 @@ class Part:
 
     def await_ready(self) -> None:
         """Return when it answers; fails with the end of its log."""
-        decided = wait_until(lambda: self.answers() or not self.is_alive, seconds=START_SECONDS)
-        assert decided and self.is_alive, f"{self.name} did not start:\n{last_words(self.log_path)}"
+        wait_until(lambda: self.answers() or not self.is_alive, seconds=START_SECONDS)
+        assert self.is_alive, f"{self.name} ended:\n{last_words(self.log_path)}"
+        assert self.answers(), f"{self.name} did not start:\n{last_words(self.log_path)}"
 
     def start(self, failpoints: str = "") -> None:
         self.launch(failpoints)

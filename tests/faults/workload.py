@@ -57,7 +57,8 @@ def key_of(record: Record) -> str:
 
 
 def talked_seconds(record: Record) -> int:
-    return int((datetime.fromisoformat(record["end_time"]) - datetime.fromisoformat(record["answer_time"])).total_seconds())
+    answered, ended = (datetime.fromisoformat(record[name]) for name in ("answer_time", "end_time"))
+    return (ended - answered) // timedelta(seconds=1)
 
 
 def changed(record: Record) -> Record:

@@ -1,4 +1,4 @@
-"""The counter is away, slow, or dies after it has charged: before a call a policy decides, after it the charge waits."""
+"""The counter is away, slow, or dies after it has charged: at the gate a policy decides, a charge waits."""
 
 import time
 from collections.abc import Iterator
@@ -97,7 +97,8 @@ def test_f45_first_counter_down_and_second_address_answers(stage: Stage, platfor
 def test_f46_counter_slow_at_the_gate_refuses_and_holds_once(stage: Stage, platform: CallbackPlatform) -> None:
     caller = Caller(stage, platform, policy="TERMINATE")
     request = UseRequest(
-        stage.tenant.accno, "callback", "f46", organization=stage.tenant.organization, max_seconds=60, call=CallFacts("13800000001", "13912340001", "callback"),
+        stage.tenant.accno, "callback", "f46", organization=stage.tenant.organization, max_seconds=60,
+        call=CallFacts("13800000001", "13912340001", "callback"),
     )  # fmt: skip
     stage.stack.counter.restart(SLOW)
 
@@ -151,11 +152,12 @@ def test_f47_counter_dies_between_its_commit_and_its_answer(stage: Stage) -> Non
 
 def test_f48_answer_of_the_counter_is_swallowed_and_the_line_cut(stage: Stage) -> None:
     use = ServiceUse(
-        stage.tenant.accno, "callback", "f48", start=stage.calls.ended - timedelta(seconds=61), finish=stage.calls.ended,
-        organization=stage.tenant.organization, call=CallFacts("13800000001", "13912340001", "callback"),
+        stage.tenant.accno, "callback", "f48", start=stage.calls.ended - timedelta(seconds=61),
+        finish=stage.calls.ended, organization=stage.tenant.organization,
+        call=CallFacts("13800000001", "13912340001", "callback"),
     )  # fmt: skip
     line, _ = stage.stack.counter_lines
-    with asking(stage, port=int(line.address)):
+    with asking(stage, port=line.port):
         line.swallow_answers()
         with pytest.raises(CounterUnavailable):
             client.end_services([use], seconds=1)

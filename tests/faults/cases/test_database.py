@@ -40,16 +40,21 @@ def test_database_away_is_told_honestly_and_nothing_moves(stage: Stage) -> None:
     assert stage.stack.books.fingerprint() == before
 
 
-@pytest.mark.parametrize("is_crash", [True, False], ids=["f20_crash", "f19_fast_restart"])
-def test_postgres_restarted_under_load_keeps_every_acknowledged_record(stage: Stage, is_crash: bool) -> None:  # noqa: FBT001  a parameter of pytest
+def test_slow_database_is_waited_for(stage: Stage) -> None:
+    stage.stack.database_line.delay(0.05)
+
+    reply = stage.post(stage.calls.record(1))
+
+    assert (reply.status, reply.body["result"]) == (200, "accepted")
+
+
+@pytest.mark.parametrize("end", ["kill9", "stop"], ids=["f20_crash", "f19_fast_restart"])
+def test_postgres_restarted_under_load_keeps_every_acknowledged_record(stage: Stage, end: str) -> None:
     postgres = stage.stack.servers.postgres
     with stage.load():
         stage.await_answered(40)
 
-        if is_crash:
-            postgres.kill9()
-        else:
-            postgres.stop()
+        getattr(postgres, end)()
         told = [entry for entry in stage.journal.entries() if entry.answers]
         postgres.start()
 

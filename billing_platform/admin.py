@@ -1,6 +1,7 @@
 """Admin of floor 0: people and roles, API keys and webhook endpoints (secrets shown once), events, runs, trail."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -8,7 +9,6 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -33,6 +33,7 @@ from billing_platform.models import (
 )
 from billing_platform.outbox import send_again
 from billing_platform.outside import AddressRefused, check_url
+from billing_platform.trail import together
 from billing_platform.webhooks import new_secret, sealed_secret
 
 PLATFORM = frozenset({Role.PLATFORM_ADMIN.value})
@@ -160,19 +161,22 @@ class ApiKeyAdmin(RoleAdmin):
         if len(keys) != 1:
             self.message_user(request, _("Choose exactly one key that is not revoked."), messages.WARNING)
             return None
-        with transaction.atomic():
-            credential = rotate_key(keys[0].key_id, overlap=ROTATION)
-            self.note(request, "rotate", keys[0])
+        credential = together(
+            lambda: rotate_key(keys[0].key_id, overlap=ROTATION), lambda _made: self.note(request, "rotate", keys[0])
+        )
         return issued(request, title=_("The new secret"), name=keys[0].name, secret=credential)
 
     @admin.action(description=_("Revoke: refused everywhere within 30 seconds"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        with transaction.atomic():
-            for key in queryset.filter(revoked_at__isnull=True):
-                ApiKey.objects.filter(pk=key.pk).update(revoked_at=clock.now())
-                self.note(request, "revoke", key)
+        for key in queryset.filter(revoked_at__isnull=True)[:200]:
+            revoked = ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True)
+            together(partial(revoked.update, revoked_at=clock.now()), partial(self._note_revoked, request, key))
         forget_keys()
         self.message_user(request, _("Revoked."), messages.SUCCESS)
+
+    def _note_revoked(self, request: HttpRequest, key: ApiKey, revoked: int) -> None:
+        if revoked:
+            self.note(request, "revoke", key)
 
 
 @admin.register(WebhookEndpoint)
@@ -226,11 +230,15 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 
     @admin.action(description=_("Send dead letters again"), permissions=["resend"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> None:
-        with transaction.atomic():
-            sent = [event for event in queryset[:200] if send_again(event.pk)]
-            for event in sent:
-                self.note(request, "send_again", event)
-        self.message_user(request, _("Queued again: %(count)d") % {"count": len(sent)}, messages.SUCCESS)
+        sent = [
+            together(partial(send_again, event.pk), partial(self._note_sent, request, event))
+            for event in queryset[:200]
+        ]
+        self.message_user(request, _("Queued again: %(count)d") % {"count": sum(sent)}, messages.SUCCESS)
+
+    def _note_sent(self, request: HttpRequest, event: OutboxEvent, is_sent: bool) -> None:  # noqa: FBT001  an outcome
+        if is_sent:
+            self.note(request, "send_again", event)
 
 
 @admin.register(JobRun)

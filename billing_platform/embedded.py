@@ -140,6 +140,7 @@ class Servers:
 
 
 def postgres_server(var_dir: Path, *, durable: bool) -> Server:
+    """PostgreSQL of a var directory, not started; without `durable` it may lose what a crash interrupts."""
     home, sockets = var_dir / "postgres", socket_dir(var_dir)
 
     def plan() -> ChildSpec:
@@ -170,6 +171,7 @@ def postgres_server(var_dir: Path, *, durable: bool) -> Server:
 
 
 def valkey_server(var_dir: Path, *, durable: bool) -> Server:
+    """Valkey of a var directory, not started; without `durable` it keeps nothing on disk."""
     home, path = var_dir / "valkey", socket_dir(var_dir) / "valkey.sock"
     # No eviction: a queue that evicts loses messages silently.
     settings = {

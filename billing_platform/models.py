@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
+    """What a person may be in an organisation; several at once."""
+
     AGENT = "agent", _("agent")
     SUPERVISOR = "supervisor", _("supervisor")
     RATE_ADMIN = "rate_admin", _("rate administrator")
@@ -18,6 +20,8 @@ class Role(models.TextChoices):
 
 
 class Scope(models.TextChoices):
+    """What a program's key may do."""
+
     CDR_WRITE = "cdr:write"
     CDR_READ = "cdr:read"
     CALL_WRITE = "call:write"

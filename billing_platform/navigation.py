@@ -31,6 +31,8 @@ NAV = (  # key, path, label, roles; a page that no room has brought yet is not s
 
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """A line of the menu."""
+
     key: str
     path: str
     label: str

@@ -17,10 +17,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def text(name: str, default: str = "") -> str:
+    """The variable as it stands."""
     return os.environ.get(name, default)
 
 
 def flag(name: str, *, default: bool = False) -> bool:
+    """1 or 0, yes or no, on or off, true or false."""
     value = text(name, "1" if default else "0").lower()
     if value not in {"0", "1", "false", "true", "no", "yes", "off", "on"}:
         raise ImproperlyConfigured(f"{name}={value!r}: write 1 or 0")
@@ -28,6 +30,7 @@ def flag(name: str, *, default: bool = False) -> bool:
 
 
 def number(name: str, default: int, *, at_least: int = 0) -> int:
+    """A whole number from `at_least` on."""
     value = text(name, str(default))
     if not value.lstrip("-").isdigit() or int(value) < at_least:
         raise ImproperlyConfigured(f"{name}={value!r}: write a whole number of at least {at_least}")
@@ -35,10 +38,12 @@ def number(name: str, default: int, *, at_least: int = 0) -> int:
 
 
 def words(name: str, default: str = "") -> list[str]:
+    """A list, separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
 def choice(name: str, default: str, allowed: set[str]) -> str:
+    """One of a few words."""
     value = text(name, default)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name}={value!r}: one of {', '.join(sorted(allowed))}")
@@ -242,10 +247,19 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "COLORS": {
         "primary": {  # the teal of our own pages
-            "50": "#effafa", "100": "#d6f1f1", "200": "#b0e3e4", "300": "#7ccdd0", "400": "#45b0b5", "500": "#1f9299",
-            "600": "#0b6e75", "700": "#0a5d64", "800": "#0e4b51", "900": "#103f45", "950": "#04262b",
+            "50": "#effafa",
+            "100": "#d6f1f1",
+            "200": "#b0e3e4",
+            "300": "#7ccdd0",
+            "400": "#45b0b5",
+            "500": "#1f9299",
+            "600": "#0b6e75",
+            "700": "#0a5d64",
+            "800": "#0e4b51",
+            "900": "#103f45",
+            "950": "#04262b",
         },
-    },  # fmt: skip
+    },
     "SITE_TITLE": _("Billing platform"),
     "SITE_HEADER": _("Billing platform"),
     "SITE_SUBHEADER": _("Calls, rates, charges"),

@@ -1,4 +1,4 @@
-"""Repeating a transaction that PostgreSQL gave up for a passing reason; what is a decision of ours is never repeated."""
+"""Repeating a transaction that PostgreSQL gave up for a passing reason; a decision of ours is never repeated."""
 
 import random
 import time

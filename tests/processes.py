@@ -19,7 +19,7 @@ from typing import Any
 from django.conf import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = 10.0, what: str = "condition") -> Any:
@@ -103,7 +103,7 @@ def running_web(tmp_path: Path, *, env: dict[str, str] | None = None) -> Iterato
             cwd=ROOT, env=os.environ | (env or {}), stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        wait_until(lambda: _answers(port), seconds=START_SECONDS * 2, what=f"the web server\n{log.read_text()[-2000:]}")
+        wait_until(lambda: _answers(port), seconds=START_SECONDS, what=f"the web server\n{log.read_text()[-2000:]}")
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(popen.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ VAGUE_FILES = {
 BANNED_WORDS = {
     "process", "handle", "manage", "perform", "execute", "data", "info", "manager", "helper", "util"
 }  # fmt: skip
-NAMES_OF_OTHERS = {"handle", "add_arguments", "process_view", "process_request", "process_response", "execute_wrapper"}
+NAMES_OF_OTHERS = {"handle", "handle_error", "process_exception", "process_view", "get_extra_info"}  # methods that libraries call
 FUNCTION_LINES, FILE_LINES, PARAMETERS, METHODS = 60, 400, 6, 15
 DOORS = {"api", "pages", "tasks", "urls", "admin", "grpc_server"}
 TASK_LINES = 15
@@ -68,9 +68,7 @@ def test_no_vague_file_names():
 
 
 def test_files_are_at_most_400_lines():
-    assert [
-        (str(path), lines) for path in files() if (lines := len(path.read_text().splitlines())) > FILE_LINES
-    ] == []
+    assert [(str(path), lines) for path in files() if (lines := len(path.read_text().splitlines())) > FILE_LINES] == []
 
 
 def test_functions_are_at_most_60_lines():
@@ -104,8 +102,7 @@ def test_classes_have_at_most_15_methods():
         (name, node.name)
         for name, tree in trees()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        and sum(isinstance(child, ast.FunctionDef) for child in node.body) > METHODS
+        if isinstance(node, ast.ClassDef) and sum(isinstance(child, ast.FunctionDef) for child in node.body) > METHODS
     ]
 
     assert wide == []
@@ -161,14 +158,15 @@ def test_tasks_are_thin():
     assert long == []
 
 
-def test_catch_alls_give_a_reason():
+def test_catch_alls_give_a_reason_or_raise_again():
     bare = [
         (name, node.lineno)
         for name, tree in trees()
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in {"Exception", "BaseException"})
-        and not re.search(r"noqa: BLE001\s+\S", _line(name, node.lineno))
+        and not re.search(r"#\s*(noqa: BLE001\s+)?[^n\s]", _line(name, node.lineno))
+        and not any(isinstance(child, ast.Raise) for child in ast.walk(node))
     ]
 
     assert bare == []

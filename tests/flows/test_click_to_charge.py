@@ -149,7 +149,9 @@ def released(program: httpx.Client, before: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_the_books_agree_in_the_end(platform, program):
+def test_the_books_agree_after_a_call(platform, program):
+    settled(program, place(program, "books-1", CUSTOMER).json()["id"])
+
     verified = platform.command("verify_ledger")
 
     assert verified.returncode == 0, verified.stdout

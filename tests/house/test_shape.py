@@ -19,7 +19,7 @@ VAGUE_FILES = {
 BANNED_WORDS = {
     "process", "handle", "manage", "perform", "execute", "data", "info", "manager", "helper", "util"
 }  # fmt: skip
-NAMES_OF_OTHERS = {"handle", "handle_error", "process_exception", "process_view", "get_extra_info"}  # methods that libraries call
+NAMES_OF_OTHERS = {"handle", "handle_error", "process_exception", "process_view", "get_extra_info"}  # of libraries
 FUNCTION_LINES, FILE_LINES, PARAMETERS, METHODS = 60, 400, 6, 15
 DOORS = {"api", "pages", "tasks", "urls", "admin", "grpc_server"}
 TASK_LINES = 15

@@ -50,6 +50,11 @@ def http_load(bench: Bench, **wishes: object) -> load.Outcome:
     return outcome
 
 
+def warm_up(bench: Bench) -> None:
+    """One record of every tenant: keys, payers and tariffs are known to the processes then."""
+    http_load(bench, connections=16, each_key_once=True)
+
+
 def _driven(module: str, plan: dict[str, object]) -> dict[str, object]:
     run = subprocess.run(
         [sys.executable, "-m", module], cwd=ROOT, input=json.dumps(plan), capture_output=True, text=True, check=False

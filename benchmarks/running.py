@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import report, yardstick
-from benchmarks.cases import CASES, Bench
+from benchmarks.cases import CASES, Bench, warm_up
 from benchmarks.seeding import seed_tenants
 from benchmarks.stack import ROOT, machine, running_stack
 from billing_platform import clock
@@ -27,6 +27,7 @@ def run_cases(directory: Path, database_url: str, options: argparse.Namespace) -
     rounds: dict[str, list[dict[str, float]]] = {case.id: [] for case in cases}
     with running_stack(directory, environment=dict(os.environ), wsgi="benchmarks.gate_wsgi:application") as stack:
         bench = Bench(stack, keys, accnos, options.seconds)
+        warm_up(bench)
         for number in range(options.rounds):
             for case in cases:
                 rounds[case.id].append(case.run(bench))

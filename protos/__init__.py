@@ -1,1 +1,1 @@
-"""The wire: `counter.proto` and the stubs generated from it (`make protos`). Only the counter's client and server import them."""
+"""The wire: `counter.proto` and the stubs made from it (`make protos`); the counter's client and server use them."""

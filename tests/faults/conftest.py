@@ -21,21 +21,26 @@ from tests.faults.stage import Stage
 
 DEADLINES = {"smoke": 40, "faults": 180}  # seconds, unless a case names its own
 _failed = pytest.StashKey[bool]()
-_seed = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deadline(seconds): of a fault case, when not that of its set")
-    given = os.environ.get("SEED") or config.getoption("randomly_seed", None)
-    config.stash[_seed] = int(given) if str(given).isdigit() else random.randrange(10**6)
+
+
+def seed_of(config: pytest.Config) -> int:
+    """Of this run; the processes that it starts inherit it."""
+    if "SEED" not in os.environ:
+        of_random_order = config.getoption("randomly_seed", None)  # a number once its plugin has read the options
+        os.environ["SEED"] = str(of_random_order if isinstance(of_random_order, int) else random.randrange(10**6))
+    return int(os.environ["SEED"])
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"SEED={config.stash[_seed]}"
+    return f"SEED={seed_of(config)}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    terminalreporter.write_line(f"SEED={config.stash[_seed]}")
+    terminalreporter.write_line(f"SEED={seed_of(config)}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -54,7 +59,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
     report = yield
     if report.failed:
         item.stash[_failed] = True
-        report.sections.append(("seed", f"SEED={item.config.stash[_seed]}"))
+        report.sections.append(("seed", f"SEED={seed_of(item.config)}"))
         stage = item.funcargs.get("stage")
         if isinstance(stage, Stage):
             report.sections += stage.stack.last_words()
@@ -63,7 +68,7 @@ def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.T
 
 @pytest.fixture(scope="session")
 def seed(pytestconfig: pytest.Config) -> int:
-    return pytestconfig.stash[_seed]
+    return seed_of(pytestconfig)
 
 
 @pytest.fixture(scope="session")

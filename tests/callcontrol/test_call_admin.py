@@ -107,4 +107,4 @@ def test_demo_is_the_same_when_seeded_again() -> None:
     assert (PlatformAccount.objects.get().base_url, GatePolicy.objects.count()) == (
         "http://127.0.0.1:8090/generic", 1,
     )  # fmt: skip
-    assert made.created["platform.hook_token"] == "demo-hook-token"
+    assert made.created["platform.simulator"] == "simulator"

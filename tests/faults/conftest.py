@@ -103,8 +103,10 @@ def _current(durable_servers: FaultServers) -> Iterator[_Current]:
 
 
 @pytest.fixture(autouse=True)
-def _deadline(request: pytest.FixtureRequest, durable_servers: FaultServers) -> Iterator[None]:
+def _deadline(request: pytest.FixtureRequest, _current: _Current) -> Iterator[None]:
     """A case that does not end fails. What boots once for all cases is not counted."""
+    if "stage" in request.fixturenames:
+        _current.stack()
     named = request.node.get_closest_marker("deadline")
     seconds = named.args[0] if named else DEADLINES["faults" if request.node.get_closest_marker("faults") else "smoke"]
 

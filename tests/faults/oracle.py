@@ -19,6 +19,7 @@ from tests.faults.servers import Books
 from tests.faults.workload import Entry, cost_of, key_of, talked_seconds
 
 EXAMPLES = 5
+KEPT = ("accepted", "duplicate")  # answers that promise this very content
 LEFT_OVER = {
     "deliveries without records": "SELECT count(*) FROM cdr_opendelivery",
     "records pending or waiting": "SELECT count(*) FROM call_records WHERE state IN ('pending', 'waiting')",
@@ -113,6 +114,9 @@ def _complaints(entry: Entry, stored: Mapping[tuple[str, str], list[StoredRecord
         return
     for said in entry.answers:
         yield from _differences(key, said, rows[0])
+    seconds = talked_seconds(entry.record)
+    if entry.answers[0]["result"] in KEPT and rows[0].billable_seconds != seconds:
+        yield f"{key} was accepted with {seconds} s and has {rows[0].billable_seconds}"
 
 
 def _differences(key: str, said: Mapping[str, Any], row: StoredRecord) -> Iterable[str]:

@@ -76,7 +76,7 @@ class Stack:
             part.await_ready()
 
     def heal(self) -> None:
-        """Everything is whole again: lines up, servers alive, no part dead, paused or armed; no beat."""
+        """Everything is whole again: lines up, servers alive, no part dead or armed; no beat."""
         for line in self.lines:
             line.up()
         self.servers.revive()

@@ -83,8 +83,11 @@ class Stage:
 
     def await_leased(self, number: int, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Until a sweeper has taken that many pending records."""
-        query = "SELECT count(*) FROM call_records WHERE state = 'pending' AND next_bill_at > now() AND accno = %s"
-        is_leased = wait_until(lambda: self.stack.books.value(query, self.tenant.accno) >= number, seconds=seconds)
+        query = (
+            "SELECT count(*) FROM call_records WHERE organization = %s AND state = 'pending' AND next_bill_at > now()"
+        )
+        books, organization = self.stack.books, self.tenant.organization
+        is_leased = wait_until(lambda: books.value(query, organization) >= number, seconds=seconds)
         assert is_leased, f"not {number} records were leased"
 
     def prove(self) -> None:
@@ -111,7 +114,7 @@ class Stage:
         stored = oracle.stored_records(self.stack.books, [self.tenant.organization])
         accepted = [entry for entry in entries if entry.answers and entry.answers[0]["result"] == "accepted"]
         for entry in accepted[:at_most]:
-            said = self.post(entry.record).body
+            said = self.repeat_until_answered(entry.record).body
             (row,) = stored[self.tenant.organization, key_of(entry.record)]
             told = said["result"], said["cdr_id"], said["state"], Decimal(said["cost"] or 0)
             assert told == ("duplicate", row.cdr_id, row.state, row.cost)

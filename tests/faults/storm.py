@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from billing_platform.supervision import wait_until
 from tests.faults.clerk import Tenant
 from tests.faults.stack import Stack
-from tests.faults.supervisor import HOST, Part
+from tests.faults.supervisor import HOST, START_SECONDS, Part
 from tests.faults.workload import SENT, UNKNOWN, Calls, Journal, Record, changed, note_reply
 
 PAUSE_SECONDS = 0.1  # before the same content is sent again
@@ -201,10 +202,13 @@ class Killer:
         load.allowed = load.total
 
     def _await_up(self, *parts: Part) -> None:
-        for part in parts:
-            if not part.is_alive:
-                self._revive()
-            part.await_ready()
+        """An armed part may die again in the moment in which it comes up."""
+
+        def all_up() -> bool:
+            self._revive()
+            return all(part.is_alive and part.answers() for part in parts)
+
+        assert wait_until(all_up, seconds=START_SECONDS), f"{', '.join(part.name for part in parts)} did not come up"
 
     def _revive(self) -> None:
         """Whoever has hit its failpoint starts again, unarmed."""

@@ -75,7 +75,6 @@ class Entry:
     record: Record
     answers: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    unknown: int = 0
 
     @property
     def is_unsettled(self) -> bool:
@@ -83,7 +82,7 @@ class Entry:
 
 
 class Journal:
-    """Written by any number of threads; read as a whole when all have stopped."""
+    """Written by any number of threads, a line at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,12 +93,13 @@ class Journal:
         line = json.dumps({"event": event, "organization": tenant.organization, "record": record, "said": said})
         with self._lock:
             self._file.write(line + "\n")
-            self._file.flush()
 
     def entries(self) -> list[Entry]:
         """One for each content of each key, in the order of first sending."""
         found: dict[str, Entry] = {}
-        for line in self.path.read_text().splitlines():
+        with self._lock:
+            lines = self.path.read_text().splitlines()
+        for line in lines:
             noted = json.loads(line)
             name = f"{noted['organization']} {json.dumps(noted['record'], sort_keys=True)}"
             entry = found.setdefault(name, Entry(noted["organization"], noted["record"]))
@@ -107,8 +107,6 @@ class Journal:
                 entry.answers.append(noted["said"])
             elif noted["event"] == REFUSED:
                 entry.refused.append(noted["said"])
-            elif noted["event"] == UNKNOWN:
-                entry.unknown += 1
         return list(found.values())
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.faults import oracle
 from tests.faults.clerk import Clerk, Tenant
 from tests.faults.servers import TEMPLATE, Books, FaultServers
-from tests.faults.workload import ANSWERED, REFUSED, UNKNOWN, Calls, Journal, key_of
+from tests.faults.workload import ANSWERED, REFUSED, UNKNOWN, Calls, Journal, changed
 
 pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-parts")]
 
@@ -32,6 +32,8 @@ KEYS_DELETED = """
     ALTER TABLE ledger_transferkey ENABLE TRIGGER append_only
 """
 TRIGGER_OFF = "ALTER TABLE ledger_transferkey DISABLE TRIGGER append_only"
+RECORD = Calls("canary").record(1, seconds=61)
+STORED = {("first", "canary-1"): [oracle.StoredRecord("1", "charged", Decimal("0.012346"), 61)]}
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +71,11 @@ def test_f64_oracle_reports_broken_books(books: Books, clerk: Clerk, breakage: s
 
 
 def test_f64_answer_before_commit_is_found_by_the_journal(books: Books, tmp_path: Path) -> None:
-    tenant, journal, record = Tenant("first", "", ""), Journal(tmp_path / "journal.jsonl"), Calls("canary").record(1)
+    tenant, journal = Tenant("first", "", ""), Journal(tmp_path / "journal.jsonl")
     said = {"result": "accepted", "cdr_id": "1", "state": "charged", "cost": "0.012346"}
-    journal.note(ANSWERED, tenant, record, said)
+    journal.note(ANSWERED, tenant, RECORD, said)
 
-    with pytest.raises(AssertionError, match=f"{key_of(record)} was accepted and is stored 0 times"):
+    with pytest.raises(AssertionError, match="canary-1 was accepted and is stored 0 times"):
         oracle.reconcile(journal.entries(), books)
     with pytest.raises(AssertionError, match="call records: 0 of None CNY, accepted were 1"):
         oracle.check_charges(journal.entries(), books)
@@ -90,10 +92,16 @@ def test_f64_answer_before_commit_is_found_by_the_journal(books: Books, tmp_path
     ids=["other_id", "other_cost", "refused", "unknown"],
 )  # fmt: skip
 def test_f64_other_receipts_are_found_by_the_journal(tmp_path: Path, event: str, said: object, complaint: str) -> None:
-    tenant, journal, record = Tenant("first", "", ""), Journal(tmp_path / "journal.jsonl"), Calls("canary").record(1)
-    row = oracle.StoredRecord("1", "charged", Decimal("0.012346"), 6)
+    tenant, journal = Tenant("first", "", ""), Journal(tmp_path / "journal.jsonl")
 
-    journal.note(event, tenant, record, said)
+    journal.note(event, tenant, RECORD, said)
 
-    found = oracle.complaints(journal.entries(), {("first", key_of(record)): [row]})
-    assert found == [f"{key_of(record)} {complaint}"]
+    assert oracle.complaints(journal.entries(), STORED) == [f"canary-1 {complaint}"]
+
+
+def test_f64_other_content_is_found_by_the_journal(tmp_path: Path) -> None:
+    tenant, journal = Tenant("first", "", ""), Journal(tmp_path / "journal.jsonl")
+
+    journal.note(ANSWERED, tenant, changed(RECORD), {"result": "accepted", "cdr_id": "1", "cost": None})
+
+    assert oracle.complaints(journal.entries(), STORED) == ["canary-1 was accepted with 68 s and has 61"]

@@ -13,6 +13,8 @@ from django.db import close_old_connections
 
 from billing_platform.errors import Unavailable
 
+SPARE_FROM = 0.25  # share of a full batch from which a second committer is worth its overhead
+
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -31,7 +33,9 @@ class _Waiting(Generic[Item, Outcome]):
 class Gatherer(Generic[Item, Outcome]):
     """Feeds `commit(items) -> outcomes` (same length, same order) with batches of at most `weight_max`.
 
-    `commit` answers each item; when it raises, every item of that batch gets the exception.
+    `commit` answers each item; when it raises, every item of that batch gets the exception. One committer takes what
+    there is; the others join only when a good part of a batch is waiting, so that small requests gather into one
+    commit while a flood overlaps in several.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Gatherer(Generic[Item, Outcome]):
         self._state = threading.Condition()
         self._running: list[threading.Thread] = []
         self._stopping = False
+        self._busy = 0
 
     def submit(self, item: Item, *, weight: int = 1, timeout: float = 30.0) -> Outcome:
         """The item's own outcome. Raises Unavailable while stopping, or when no answer came in `timeout` seconds."""
@@ -75,10 +80,17 @@ class Gatherer(Generic[Item, Outcome]):
             for thread in self._running:
                 thread.start()
 
+    def _is_worth_taking(self) -> bool:
+        """Something waits, and nobody is committing or enough waits for one more."""
+        if not self._queue:
+            return False
+        return self._busy == 0 or sum(waiting.weight for waiting in self._queue) >= self._weight_max * SPARE_FROM
+
     def _take(self) -> list[_Waiting[Item, Outcome]]:
         with self._state:
-            while not self._queue and not self._stopping:
+            while not self._stopping and not self._is_worth_taking():
                 self._state.wait()
+            self._busy += 1
             batch: list[_Waiting[Item, Outcome]] = []
             weight = 0
             while self._queue and (not batch or weight + self._queue[0].weight <= self._weight_max):
@@ -94,6 +106,9 @@ class Gatherer(Generic[Item, Outcome]):
                 assert len(outcomes) == len(batch), f"{self._name}: an outcome for each item"
             except BaseException as error:  # noqa: BLE001  outermost loop of this thread: each waiting request gets it
                 outcomes = [error] * len(batch)
+            with self._state:
+                self._busy -= 1
+                self._state.notify()  # what came meanwhile may not wait for the next request
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.outcome = outcome
                 waiting.done.release()

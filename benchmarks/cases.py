@@ -74,7 +74,7 @@ def _rate(outcome: load.Outcome) -> float:
 
 
 def single_posts(bench: Bench) -> dict[str, float]:
-    outcome = http_load(bench, connections=32)
+    outcome = http_load(bench, connections=64)
     return {
         "value": _rate(outcome),
         "p50_ms": quantile(outcome.latencies, 0.5),
@@ -91,7 +91,7 @@ def ndjson_posts(bench: Bench) -> dict[str, float]:
 
 
 def single_posts_one_account(bench: Bench) -> dict[str, float]:
-    return {"value": _rate(http_load(bench, connections=32, keys=bench.keys[:1]))}
+    return {"value": _rate(http_load(bench, connections=64, keys=bench.keys[:1]))}
 
 
 def array_posts_one_account(bench: Bench) -> dict[str, float]:
@@ -136,7 +136,7 @@ def counter_memory(bench: Bench) -> dict[str, float]:
 
 
 CASES = [
-    Case("P1", "one record per POST, 32 connections", "records/s", 1.5, single_posts, per_yardstick=True),
+    Case("P1", "one record per POST, 64 connections", "records/s", 1.5, single_posts, per_yardstick=True),
     Case("P2a", "1,000 records per POST, array", "records/s", 6, array_posts, per_yardstick=True),
     Case("P2b", "1,000 records per POST, NDJSON", "records/s", 6, ndjson_posts, per_yardstick=True),
     Case("P3a", "gRPC EndService, 64 in flight", "uses/s", 1.5, unary_calls, per_yardstick=True),

@@ -18,7 +18,8 @@ django.setup(set_prefix=False)
 BUSY = ("/api/v1/cdrs", "/api/v1/providers/", "/api/v1/callbacks", "/api/billaccounts/", "/onlyuser/")
 SHORT_STACK = frozenset({
     "billing_platform.edge.EdgeMiddleware", "billing_platform.edge.LanguageMiddleware",
-    "callcontrol.middleware.BillingMiddleware", "django.middleware.security.SecurityMiddleware",
+    "callcontrol.middleware.BillingMiddleware", "django.middleware.common.CommonMiddleware",
+    "django.middleware.security.SecurityMiddleware",
 })  # fmt: skip
 
 

@@ -12,19 +12,19 @@ from cdr.history import Review, record_reviews
 from cdr.intake import settle_deliveries
 from cdr.providers import find_provider
 
-BATCH = 100
+SWEEP_SECONDS = 8.0  # then the next sweep goes on
 ATTEMPTS_MAX = 3
 SETTLE_SECONDS = 10.0
 _COLUMNS = "id, received_at, source, adapter, provider_id, organization, content_type, headers, body"
 
 
-def take_up_deliveries(*, limit: int = BATCH) -> int:
-    """Settle deliveries that nobody finished; how many were taken up. After three tries a person looks.
+def take_up_deliveries(*, seconds: float = SWEEP_SECONDS) -> int:
+    """Settle deliveries that nobody finished, for about `seconds`; how many. After three tries a person looks.
 
     They are claimed one by one: what one of them does to this process must not count as a try of the others.
     """
-    taken = 0
-    while taken < limit and (claimed := claim_open(at=clock.now(), limit=1)):
+    until, taken = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (claimed := claim_open(at=clock.now(), limit=1)):
         for delivery in read_deliveries(claimed):
             if claimed[0].attempts > ATTEMPTS_MAX:
                 _give_up(delivery)

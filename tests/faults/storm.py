@@ -26,7 +26,7 @@ WINK_SECONDS = 0.01
 FIRST, AGAIN, CHANGED = "first", "again", "changed"
 FAILPOINTS = {  # part: places and the hits after which it dies by itself
     "web": (("cdr.intake.before_commit", "cdr.intake.after_commit", "cdr.intake.mid_batch",
-             "cdr.charging.before_counter", "cdr.charging.after_counter"), (5, 100)),
+             "cdr.charging.before_counter", "cdr.charging.after_counter"), (100, 400)),
     "counter": (("counter.committer.before_commit", "counter.committer.after_commit", "counter.grpc.before_reply",
                  "ledger.posting.after_balance"), (5, 60)),
     "worker": (("cdr.charging.before_counter", "cdr.charging.after_counter"), (1, 2)),

@@ -86,7 +86,8 @@ def test_f45_first_counter_down_and_second_address_answers(stage: Stage, platfor
     first, second = stage.stack.counter_lines
     first.down()
 
-    assert caller.call(1).status == 201
+    # The case before may have left the second line's breaker open: it lets a probe through each second.
+    assert wait_until(lambda: caller.call(1).status == 201, seconds=5), "the second address was not asked"
     assert caller.seconds < GATE_SECONDS + SLACK_SECONDS
 
     second.down()

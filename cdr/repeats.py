@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cdr.records import CallRow
+from counter.errors import CounterUnavailable
 
 
 class Verdict(StrEnum):
@@ -53,7 +54,12 @@ def compare(stored: CallRow, new: CallRow) -> Comparison:
     after: dict[str, Value] = {name: getattr(new, name) for name in changed}
     if not facts:
         return Comparison(Verdict.ENRICHED, before, after)
-    return Comparison(Verdict.CONFLICT if stored.billed else Verdict.REPLACED, before, after)
+    return Comparison(Verdict.CONFLICT if _may_be_charged(stored) else Verdict.REPLACED, before, after)
+
+
+def _may_be_charged(stored: CallRow) -> bool:
+    """Charged, or asked for without an answer: then the counter may have charged the facts as they were."""
+    return stored.billed or stored.bill_error.startswith(CounterUnavailable.code)
 
 
 def _differing(stored: CallRow, new: CallRow, names: tuple[str, ...]) -> list[str]:

@@ -94,6 +94,9 @@ class _ItemCache:
 _cache = _ItemCache()
 _PRICE_COLUMNS = ("effective_from", "price", "connect_fee", "increment")
 _COLUMNS = [name for name in Item.__dataclass_fields__ if name != "prices"]
+# Written out: asked before every call.
+_ITEM = f"SELECT {', '.join(_COLUMNS)} FROM counter_serviceitem WHERE label = %s"  # noqa: S608  constant columns
+_PRICES = f"SELECT {', '.join(_PRICE_COLUMNS)} FROM counter_serviceprice WHERE item_id = %s ORDER BY effective_from"  # noqa: S608
 
 
 def load_items() -> dict[str, Item]:
@@ -122,11 +125,13 @@ def items_of(labels: set[str]) -> dict[str, Item]:
 
 def read_item(label: str) -> Item:
     """The item as stored now. Raises ServiceUnknown."""
-    row = ServiceItem.objects.filter(label=label).values_list(*_COLUMNS).first()
-    if row is None:
-        raise ServiceUnknown
-    prices = ServicePrice.objects.filter(item_id=row[0]).order_by("effective_from").values_list(*_PRICE_COLUMNS)
-    return _item(row, [PriceVersion(*price) for price in prices])
+    with connection.cursor() as cursor:
+        cursor.execute(_ITEM, [label])
+        row = cursor.fetchone()
+        if row is None:
+            raise ServiceUnknown
+        cursor.execute(_PRICES, [row[0]])
+        return _item(row, [PriceVersion(*price) for price in cursor.fetchall()])
 
 
 def find_openings(pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[Opening]]:

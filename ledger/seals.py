@@ -118,7 +118,8 @@ def _may_still_grow(day: date) -> bool:
                            WHERE datname = current_database() AND backend_type = 'client backend'
                              AND pid <> pg_backend_pid() AND xact_start < %(end)s)
                 OR EXISTS (SELECT FROM pg_prepared_xacts WHERE database = current_database() AND prepared < %(end)s)
-                OR NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') AND pg_snapshot_xmin(pg_current_snapshot())
+                OR NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+                   AND pg_snapshot_xmin(pg_current_snapshot())
                    <= (SELECT max(xid) FROM ledger_transfer WHERE created_at >= %(start)s AND created_at < %(end)s)
             """,
             {"start": start, "end": end},

@@ -61,15 +61,16 @@ def test_unknown_outcome_is_asked_again_under_the_same_key(sender: Sender) -> No
     assert (record.state, f"{record.cost:.2f}", len(sender.uses), sender.balance) == ("charged", "0.24", 1, "99.76")
 
 
-def test_correction_before_the_charge_replaces_what_is_pending(sender: Sender) -> None:
+def test_correction_while_the_charge_is_unknown_is_a_conflict_for_a_person(sender: Sender) -> None:
+    """The counter was asked and did not answer: it may have charged the facts as they were."""
     record = call(seconds=95)
     with counter_away():
         sender.post(record)
         longer = sender.post(record | {"end_time": record["answer_time"], "duration": 0}).json()
 
-    assert (longer["result"], longer["state"], longer["rule"]) == ("updated", "filtered", "too_short")
-    assert sweep_charges() == {}
-    assert sender.balance == "100.00"
+    assert (longer["result"], longer["state"]) == ("conflict_queued", "pending")
+    assert sweep_charges() == {"charged": 1}
+    assert (len(sender.uses), sender.balance) == (1, "99.76")
 
 
 def test_repeat_while_pending_is_a_duplicate(sender: Sender) -> None:

@@ -45,6 +45,10 @@ class Caller:
         self.seconds = time.monotonic() - started
         return reply
 
+    def place_first(self) -> None:
+        """The case before may have left the web's way to the counter broken: it is tried again each second."""
+        assert wait_until(lambda: self.call(1).status == 201, seconds=10), "the counter was not reached again"
+
 
 def assert_refused_in_time(caller: Caller, reply: Reply) -> None:
     assert (reply.status, reply.body["code"], reply.body["retryable"]) == (503, "counter_unavailable", True)
@@ -53,7 +57,7 @@ def assert_refused_in_time(caller: Caller, reply: Reply) -> None:
 
 def test_f45_counter_down_and_terminate_refuses(stage: Stage, platform: CallbackPlatform) -> None:
     caller = Caller(stage, platform, policy="TERMINATE")
-    assert caller.call(1).status == 201
+    caller.place_first()
     before = stage.stack.books.fingerprint()
 
     stage.stack.counter.kill9()
@@ -69,7 +73,7 @@ def test_f45_counter_down_and_continue_grants_within_the_cap(stage: Stage, platf
         stage, platform, policy="CONTINUE", continue_amount="10", continue_calls=1, continue_minutes=10,
         continue_estimate="1",
     )  # fmt: skip
-    assert caller.call(1).status == 201
+    caller.place_first()
 
     stage.stack.counter.kill9()
     granted, beyond = caller.call(2), caller.call(3)

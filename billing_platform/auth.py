@@ -13,14 +13,16 @@ from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.http import HttpRequest
 
 from billing_platform import clock
 from billing_platform.errors import Forbidden, Unauthenticated
-from billing_platform.models import ApiKey, Membership, Role
+from billing_platform.models import ApiKey, KeyGeneration, Membership, Role
 
 KEY_CACHE_SECONDS = 30.0  # a revocation acts within this time
+KEY_LOOK_SECONDS = 10.0  # how often a process asks whether any key has changed
 KEY_CACHE_SIZE = 20_000
 NOTE_USES_SECONDS = 10.0
 _DUMMY_HASH = bytes(32)
@@ -75,13 +77,12 @@ EVERYBODY = Audience(everybody=True)
 
 @dataclass(frozen=True, slots=True)
 class _KnownKey:
-    """An ApiKey row as needed to judge a request, with the monotonic instant until which it may be believed."""
+    """An ApiKey row as needed to judge a request."""
 
     caller: Caller
     hashes: tuple[tuple[bytes, datetime | None], ...]
     expires_at: datetime | None
     networks: tuple[str, ...]
-    believed_until: float
 
 
 class _KeyCache:
@@ -90,10 +91,14 @@ class _KeyCache:
         self.known: dict[str, _KnownKey] = {}
         self.used: set[str] = set()
         self.noted_at = float("-inf")
+        self.looked_at = float("-inf")
+        self.generation: tuple[str, int] = "", 0
 
     def find(self, key_id: str) -> _KnownKey | None:
+        if time.monotonic() - self.looked_at > KEY_LOOK_SECONDS:
+            self.look_for_changes()
         known = self.known.get(key_id)
-        if known is not None and known.believed_until > time.monotonic():
+        if known is not None:
             return known
         known = _load_key(key_id)
         with self.lock:
@@ -106,6 +111,21 @@ class _KeyCache:
                 self.used.add(key_id)
         self.note_uses()
         return known
+
+    def look_for_changes(self) -> None:
+        """Forget every key when one has changed. While the database is away keys are believed for KEY_CACHE_SECONDS."""
+        looked_at = time.monotonic()
+        try:
+            number = KeyGeneration.objects.values_list("number", flat=True).get(pk=1)
+        except DatabaseError:
+            if looked_at - self.looked_at > KEY_CACHE_SECONDS:
+                raise
+            return
+        generation = str(connection.settings_dict["NAME"]), number
+        with self.lock:
+            if generation != self.generation:
+                self.known.clear()
+            self.generation, self.looked_at = generation, looked_at
 
     def note_uses(self) -> None:
         """Write when keys were last used: all of them in one statement, every ten seconds at most."""
@@ -124,6 +144,7 @@ _keys = _KeyCache()
 def forget_keys() -> None:
     """Drop this process's key cache (tests, and the admin after a revocation in the same process)."""
     _keys.known.clear()
+    _keys.looked_at = float("-inf")
     _keys.noted_at = float("-inf")
 
 
@@ -135,7 +156,7 @@ def _load_key(key_id: str) -> _KnownKey | None:
     if row.previous_hash is not None:
         hashes.append((bytes(row.previous_hash), row.previous_until))
     caller = Caller("key", row.key_id, row.organization, frozenset(row.scopes), name=row.name)
-    return _KnownKey(caller, tuple(hashes), row.expires_at, tuple(row.networks), time.monotonic() + KEY_CACHE_SECONDS)
+    return _KnownKey(caller, tuple(hashes), row.expires_at, tuple(row.networks))
 
 
 def hashed_secret(secret: str) -> bytes:

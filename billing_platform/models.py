@@ -83,6 +83,15 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.key_id})"
 
 
+class KeyGeneration(models.Model):
+    """One row, raised by a trigger with every change of a key."""
+
+    number = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
 class StoredAnswer(models.Model):
     """The first answer to a request with an Idempotency-Key, for 24 h; `answered_at` null means still running."""
 

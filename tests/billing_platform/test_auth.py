@@ -177,3 +177,16 @@ def test_an_audience_admits_its_roles_and_scopes() -> None:
         auth.Audience().admit(ops)
 
     assert refusal.value.fields == {"needs": ["ops"]}
+
+
+def test_a_change_of_a_key_is_noticed_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = issued()
+    auth.caller_of_key(key, address="10.0.0.1")
+    ApiKey.objects.update(revoked_at=clock.now())
+
+    believed = auth.caller_of_key(key, address="10.0.0.1")
+    monkeypatch.setattr(auth, "KEY_LOOK_SECONDS", 0)
+
+    assert believed.organization == "acme"
+    with pytest.raises(Unauthenticated):
+        auth.caller_of_key(key, address="10.0.0.1")

@@ -25,7 +25,9 @@ def run_cases(directory: Path, database_url: str, options: argparse.Namespace) -
     yardsticks = [yardstick.measure(database_url)]
     print(f"Y = {yardsticks[0]}", file=sys.stderr)
     rounds: dict[str, list[dict[str, float]]] = {case.id: [] for case in cases}
-    with running_stack(directory, environment=dict(os.environ), wsgi="benchmarks.gate_wsgi:application") as stack:
+    with running_stack(
+        directory, environment=os.environ | {"MALLOC_ARENA_MAX": "2"}, wsgi="benchmarks.gate_wsgi:application"
+    ) as stack:
         bench = Bench(stack, keys, accnos, options.seconds)
         warm_up(bench)
         for number in range(options.rounds):

@@ -193,6 +193,7 @@ def _environment(servers: Servers, ports: Ports) -> dict[str, str]:
         "VAR_DIR": str(settings.VAR_DIR),
         "PUBLIC_URL": os.environ.get("PUBLIC_URL", f"http://{HOST}:{ports.web}"),
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),  # many threads must not mean many heaps
     }
     if ports.counter is not None:
         environment["COUNTER_ADDRESS"] = f"{HOST}:{ports.counter}"

@@ -40,3 +40,10 @@ def test_one_postgresql_driver():
     names = re.findall(r"^(psycopg[a-z0-9-]*)==", (ROOT / "requirements-dev.lock").read_text(), re.M)
 
     assert names == ["psycopg2-binary"]
+
+
+def test_what_the_broker_imports_without_saying_so_is_locked_for_production():
+    """kombu's Redis transport needs `packaging`; the development tools bring it, so only this test would notice."""
+    names = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
+
+    assert "packaging" in names

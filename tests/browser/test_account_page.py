@@ -27,6 +27,7 @@ def address(tenant: Tenant) -> str:
 
 
 def fill(page: Page, kind: str, amount: str, reference: str, reason: str = "because") -> None:
+    expect(by(page, f"open-{kind}")).to_be_visible()  # the page before may still be leaving
     if not by(page, f"{kind}-amount").is_visible():
         by(page, f"open-{kind}").click()
     for field, text in (("amount", amount), ("reference", reference), ("reason", reason)):

@@ -6,7 +6,8 @@
 * `servers` gives the servers themselves, for tests that need Valkey without a database.
 
 `DATABASE_URL` and `REDIS_URL` point the same tests at servers of the developer's own: databases made there are dropped,
-Valkey databases from the named one on are emptied.
+Valkey databases from the named one on are emptied. `EXPLORE=1` lets the property tests draw new examples each time;
+without it they draw the same ones, so that a run says something about a change and nothing about luck.
 """
 
 import atexit
@@ -31,11 +32,15 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, connections
+from hypothesis import settings as property_settings
 from psycopg2 import sql
 from pytest_django import DjangoDbBlocker
 
 from billing_platform.embedded import Servers
 from billing_platform.supervision import SupervisorRunning, only_supervisor
+
+property_settings.register_profile("steady", derandomize=True)
+property_settings.load_profile("default" if os.environ.get("EXPLORE") else "steady")
 
 RUN_PREFIX = "billing-test-"
 ABANDONED_AFTER_SECONDS = 3600

@@ -46,8 +46,12 @@ class NoPrice(Exception):
         self.code, self.after_seconds = code, after_seconds
 
 
+class Undecided(Exception):
+    """Two rows differ in nothing that a person can rank; which of them wins is the engine's own business."""
+
+
 def amount_of(asked: Asked) -> Decimal:
-    """The rounded amount, or NoPrice."""
+    """The rounded amount, or NoPrice, or Undecided."""
     first, deck = rate_at(asked, 0)
     total = exact_total(asked)
     method, decimals = first.rounding or deck.head.rounding, first.decimals
@@ -98,7 +102,9 @@ def rate_at(asked: Asked, second: int) -> tuple[RateTerms, Deck]:
         if active:
             longest = max(len(row.prefix) for row in active)
             rivals = [row for row in active if len(row.prefix) == longest]
-            best = min(rivals, key=lambda row: _rank(row, deck, instant, asked))
+            best, *others = sorted(rivals, key=lambda row: _rank(row, deck, instant, asked))
+            if others and _rank(others[0], deck, instant, asked) == _rank(best, deck, instant, asked):
+                raise Undecided
             if best.blocked:
                 raise NoPrice("blocked", second)
             return best, deck

@@ -165,6 +165,9 @@ def expected(asked):
         return amount_text(oracle.amount_of(asked))
     except oracle.NoPrice as refused:
         return refused.code, refused.after_seconds
+    except oracle.Undecided:
+        assume(condition=False)
+        raise
 
 
 def priced(asked):
@@ -242,7 +245,11 @@ def test_slices_at_increment_ends_add_up(asked, slice_count):
                 total += before_limits(part)
         assert found.link.version.head.deck in {"own", "general"}
 
-    assert total == before_limits(whole) == oracle.sum_of(asked)
+    assert total == before_limits(whole)
+    try:
+        assert total == oracle.sum_of(asked)
+    except oracle.Undecided:
+        assume(condition=False)
 
 
 def before_limits(price):

@@ -14,6 +14,7 @@ from rating.formats.text import number_text
 from rating.terms import DAY_CLASSES, HOLIDAY, MAKEUP_WORKDAY, WEEKEND, WORKDAY, BandTerms
 
 DECK_FIELDS = ("currency", "zone", "numbering", "rounding", "decimals")
+BAND_WORDS = ("days", "weekdays", "years", "months", "monthdays", "dates", "from", "to", "priority")
 NAME = re.compile(r"[^\s=#,]{1,40}")
 # In a file `workday` means every day on which people work, and `rest` every other.
 _DAY_WORDS = {
@@ -57,7 +58,12 @@ def render_deck(head: Mapping[str, object]) -> str:
 
 def render_band(band: BandTerms) -> str:
     """The `#!band` line, without its line end; every band has one form only."""
-    pairs = {
+    return " ".join(["#!band", band.name, *(f"{word}={text}" for word, text in band_pairs(band).items() if text)])
+
+
+def band_pairs(band: BandTerms) -> dict[str, str]:
+    """What the band tests, as text by BAND_WORDS; "" for what it does not."""
+    return {
         "days": ",".join(_day_words(band.classes)),
         "weekdays": ",".join(map(str, band.weekdays)),
         "years": ",".join(map(str, band.years)),
@@ -68,7 +74,6 @@ def render_band(band: BandTerms) -> str:
         "to": _clock_text(band.end),
         "priority": "" if band.priority is None else number_text(band.priority),
     }
-    return " ".join(["#!band", band.name, *(f"{key}={value}" for key, value in pairs.items() if value)])
 
 
 def dates_text(first: date, last: date) -> str:

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from billing_platform.money import ROUNDINGS
+from rating.formats.dates import serial_time
 from rating.prefixes import PrefixRefused, read_prefix
 from rating.terms import CAP_DISCONNECT, CAP_FREE, FREE_FIRST_N, FREE_IF_SHORTER_THAN, KINDS, RateTerms, TierTerms
 
 REACHES = ("local", "long_distance", "hmt", "international")
 BLOCKED_WORDS = frozenset({"blocked", "n/a", "x", "禁拨"})
-PRICE_DECIMALS, SECONDS_DECIMALS, PRIORITY_DECIMALS = 8, 3, 4
+PRICE_DECIMALS, SECONDS_DECIMALS, PRIORITY_DECIMALS = 8, 9, 4
 PRICE_MAX = 10**9
 SECONDS_MAX = 31 * 86400
 TEXT_MAX = {"destination": 120, "comment": 200, "band": 40, "carrier": 20, "tiers": 400}
@@ -45,7 +46,10 @@ class FieldRefused(ValueError):
 
 
 class ParsedRow(NamedTuple):
-    """One row of a file: `terms.prefix` as written there, `key` as compared with numbers."""
+    """One row of a file: `terms.prefix` as written there, `key` as compared with numbers.
+
+    A row that lists several prefixes becomes several of these with the same `row`; their `terms.rate_id` differ.
+    """
 
     row: int
     key: str
@@ -54,12 +58,13 @@ class ParsedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileContext:
-    """What a file's cells are read against: the deck's zone and numbering, the carriers and the bands that exist."""
+    """What a file's cells are read against: the deck's zone and numbering, the carriers and bands that exist, now."""
 
     zone: ZoneInfo
     numbering: str
     carriers: frozenset[str]
     bands: frozenset[str] = field(default_factory=frozenset)
+    at: datetime | None = None  # now: what dates that have passed are judged by; None: they are not
 
 
 def plain_number(text: str, *, decimals: int, below: int) -> Decimal:
@@ -150,7 +155,13 @@ def tiers(text: str) -> tuple[TierTerms, ...]:
 
 @lru_cache(maxsize=4096)
 def instant(text: str, zone: ZoneInfo) -> datetime:
-    """An ISO date or time; without an offset it is the deck's wall clock. Raises FieldRefused E_DATE."""
+    """An ISO date or time, or a spreadsheet's serial number; without an offset it is the deck's wall clock.
+
+    Raises FieldRefused E_DATE.
+    """
+    serial = serial_time(text)
+    if serial is not None:
+        return serial.replace(tzinfo=zone)
     try:
         read = datetime.fromisoformat(text)
     except ValueError as unreadable:

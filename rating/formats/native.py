@@ -1,66 +1,82 @@
-"""The house's own deck file: CSV in UTF-8 with a header of field names, `#!deck` and `#!band` lines before it.
+"""The house's own deck file: a header of field names, `#!deck` and `#!band` lines before it; CSV or XLSX.
 
 Rendering is byte-stable: the same content gives the same file, and a file so rendered is read back without a change.
+In a workbook the directives stand in the first column, or the bands in a sheet of their own with a column for each word
+of `#!band`.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rating.formats.directives import DECK_FIELDS, read_band, read_pairs, render_band, render_deck
-from rating.formats.fields import COLUMNS, REQUIRED, FieldRefused, FileContext, ParsedRow, RowError, read_row
+from rating.formats import headers
+from rating.formats.deck_file import DeckFile
+from rating.formats.directives import (
+    BAND_WORDS,
+    DECK_FIELDS,
+    read_band,
+    read_pairs,
+    render_band,
+    render_deck,
+)
+from rating.formats.fields import COLUMNS, REQUIRED, FieldRefused, RowError
+from rating.formats.layout import Layout, find_layout, folded, named_rows
+from rating.formats.table import FileRefused, Table, is_directive
+from rating.formats.template import FileTemplate
 from rating.formats.text import instant_text, number_text, tiers_text
 from rating.terms import BandTerms, RateTerms
 
-ROWS_MAX = 1_000_000
-ERRORS_KEPT = 10_000
+NAME = "native"
+MANY_SHEETS = True
+BANDS_SHEET = "bands"
+_COLUMNS = {folded(name): name for name in COLUMNS}
+_EXACT = frozenset(COLUMNS)
 
 
-@dataclass(slots=True)
-class DeckFile:
-    """What a file says. `read` counts its rows; `skipped` of them are blank or remarks, `error` cannot be used.
-
-    `head` holds what a `#!deck` line gave; `bands` is None when the file has no `#!band` line.
-    """
-
-    head: dict[str, str] = field(default_factory=dict)
-    bands: list[BandTerms] | None = None
-    rows: list[ParsedRow] = field(default_factory=list)
-    errors: list[RowError] = field(default_factory=list)
-    warnings: list[RowError] = field(default_factory=list)
-    read: int = 0
-    skipped: int = 0
-    error: int = 0
-
-    def refuse(self, errors: Iterable[RowError]) -> None:
-        """One more row that cannot be used; the first 10,000 errors are kept, all are counted."""
-        self.error += 1
-        self.errors.extend(list(errors)[: max(ERRORS_KEPT - len(self.errors), 0)])
-
-    @property
-    def is_unreadable(self) -> bool:
-        """Is the file as a whole refused, so that not even its good rows mean anything?"""
-        return any(error.row == 0 or error.column == "header" for error in self.errors)
+def detect(head: list[list[str]]) -> int:
+    """How surely the rows belong to this format: 0 is not at all, 100 beyond doubt."""
+    if any(map(is_directive, head)):
+        return 100
+    return 90 if any(map(_is_header, head)) else 0
 
 
-def parse(content: bytes, context: FileContext) -> DeckFile:
-    """Read a native file. Never raises for its content: every fault is a row error."""
-    file = DeckFile()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as undecodable:
-        file.errors.append(RowError(0, "", f"byte {undecodable.start}", "E_ENCODING"))
-        return file
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        _read_lines(file, reader, context)
-    except csv.Error as broken:
-        file.refuse([RowError(reader.line_num, "", str(broken), "E_COLUMNS")])
-        file.read += 1
-    return file
+def columns() -> Mapping[str, str]:
+    """The fields by their titles, folded as titles are compared."""
+    return _COLUMNS
+
+
+def layout(table: Table, template: FileTemplate) -> Layout:
+    """Where the columns are. Raises FileRefused E_HEADER."""
+    return find_layout(table, _COLUMNS, template)
+
+
+def rows(table: Table, template: FileTemplate, file: DeckFile) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows with their cells by field; what they share goes into the file. Raises FileRefused E_HEADER, E_BAND."""
+    if is_bands_sheet(table):
+        _read_bands_sheet(table, file)
+        return
+    found = layout(table, template)
+    for number, cells in table.head():
+        if number < found.row and is_directive(cells):
+            _read_directive(file, (table.delimiter or ",").join(cells).strip().rstrip(","), row=number)
+    for _, title in found.others:
+        file.warnings.append(RowError(found.row, "header", title, "W_COLUMN_IGNORED"))
+    yield from named_rows(table, replace(found, others=(), ignored=frozenset()), template, file)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Are the titles our own, and none of the others one that a supplier uses for one of our fields?"""
+    titles = list(map(str.strip, cells))
+    foreign = (headers.columns().get(folded(title)) for title in titles if title not in _EXACT)
+    return set(REQUIRED).issubset(titles) and not any(foreign)
+
+
+def is_bands_sheet(table: Table) -> bool:
+    """Is it the sheet of a workbook that holds the bands?"""
+    return table.is_sheet and table.name.lower() == BANDS_SHEET
 
 
 def render(head: Mapping[str, object], *, bands: Iterable[BandTerms], rates: Iterable[RateTerms]) -> Iterator[str]:
@@ -73,77 +89,61 @@ def render(head: Mapping[str, object], *, bands: Iterable[BandTerms], rates: Ite
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\n")
     for rate in rates:
-        writer.writerow(_cells(rate, zone))
+        writer.writerow(cells_of(rate, zone))
         yield line.getvalue()
         line.seek(0)
         line.truncate()
 
 
-def _read_lines(file: DeckFile, reader: Any, context: FileContext) -> None:
-    columns: list[str] | None = None
-    for cells in reader:
-        first = cells[0].strip() if cells else ""
-        if first.startswith("#!"):
-            context = _read_directive(file, ",".join(cells).strip(), row=reader.line_num, context=context)
-        elif first.startswith("#") or not any(cell.strip() for cell in cells):
-            file.read, file.skipped = file.read + 1, file.skipped + 1
-        elif columns is None:
-            columns = _read_header(file, cells, row=reader.line_num)
-            if columns is None:
-                return
-        else:
-            _read_cells(file, cells, columns=columns, row=reader.line_num, context=context)
-        if file.read > ROWS_MAX:
-            file.errors.append(RowError(0, "", str(ROWS_MAX), "E_LIMIT"))
-            return
-    if columns is None:
-        file.errors.append(RowError(0, "header", "", "E_HEADER"))
-
-
-def _read_directive(file: DeckFile, line: str, *, row: int, context: FileContext) -> FileContext:
+def _read_directive(file: DeckFile, line: str, *, row: int) -> None:
     word, _, rest = line.removeprefix("#!").partition(" ")
     refusal = "E_HEADER"
     try:
         if word == "deck" and not file.head:
             file.head = read_pairs(rest.split(), DECK_FIELDS, code="E_HEADER")
-            return replace(context, numbering=file.head.get("numbering", context.numbering))
+            return
         if word == "band":
             refusal = "E_BAND"
-            band = read_band(rest)
-            if all(band.name != one.name for one in file.bands or []):
-                file.bands = [*(file.bands or []), band]
-                return replace(context, bands=context.bands | {band.name})
+            if _add_band(file, read_band(rest)):
+                return
     except FieldRefused as refused:
         refusal = refused.code
-    file.errors.append(RowError(row, "header", line, refusal))
-    return context
+    file.errors.append(RowError(row, "header", line[:200], refusal))
 
 
-def _read_header(file: DeckFile, cells: list[str], *, row: int) -> list[str] | None:
-    columns = [cell.strip() for cell in cells]
-    known = [column for column in columns if column in COLUMNS]
-    missing = [column for column in REQUIRED if column not in known]
-    if missing or len(set(known)) != len(known):
-        file.errors.append(RowError(row, "header", ",".join(missing or known), "E_HEADER"))
-        return None
-    file.warnings.extend(RowError(row, "header", name, "W_COLUMN_IGNORED") for name in columns if name not in COLUMNS)
-    return columns
+def _add_band(file: DeckFile, band: BandTerms) -> bool:
+    """Note the band; false when the file has one of this name already."""
+    if any(band.name == one.name for one in file.bands or []):
+        return False
+    file.bands = [*(file.bands or []), band]
+    return True
 
 
-def _read_cells(file: DeckFile, cells: list[str], *, columns: list[str], row: int, context: FileContext) -> None:
-    file.read += 1
-    if len(cells) != len(columns):
-        file.refuse([RowError(row, "", ",".join(cells)[:200], "E_COLUMNS")])
-        return
-    named = {column: cell.strip() for column, cell in zip(columns, cells, strict=True) if column in _KNOWN}
-    parsed = read_row(named, row=row, context=context)
-    if isinstance(parsed, ParsedRow):
-        file.rows.append(parsed)
-    else:
-        file.refuse(parsed)
+def _read_bands_sheet(table: Table, file: DeckFile) -> None:
+    """A row for each band under titles that are the words of `#!band`. Raises FileRefused E_BAND."""
+    titles: list[str] = []
+    for number, cells in table.rows():
+        words = [cell.strip() for cell in cells or []]
+        if titles:
+            _read_band_row(file, dict(zip(titles, words, strict=False)), row=number)
+            continue
+        titles = [word.lower() for word in words]
+        if "name" not in titles or not set(titles) <= {"name", *BAND_WORDS, ""}:
+            raise FileRefused("E_BAND", ",".join(words), row=number, column="header")
 
 
-def _cells(rate: RateTerms, zone: ZoneInfo) -> list[str]:
+def _read_band_row(file: DeckFile, cells: Mapping[str, str], *, row: int) -> None:
+    line = " ".join([cells["name"], *(f"{word}={cells[word]}" for word in BAND_WORDS if cells.get(word))])
+    try:
+        is_new = _add_band(file, read_band(line))
+    except FieldRefused:
+        is_new = False
+    if not is_new:
+        file.errors.append(RowError(row, "header", line[:200], "E_BAND"))
+
+
+def cells_of(rate: RateTerms, zone: ZoneInfo) -> list[str]:
+    """The row as texts, one a column; times on the wall clock of the zone."""
     return [_cell(column, getattr(rate, column), zone) for column in COLUMNS]
 
 
@@ -162,6 +162,3 @@ def _cell(column: str, value: Any, zone: ZoneInfo) -> str:
 def _number_cell(column: str, value: Any) -> str:
     silent = column in ("connect_fee", "free_seconds", "min_charge") and not value
     return "" if silent else number_text(value)
-
-
-_KNOWN = frozenset(COLUMNS)

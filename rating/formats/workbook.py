@@ -1,0 +1,70 @@
+"""Workbooks (XLSX, XLS) as tables. They are read in a process of their own; see `workbook_rows` for why."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from rating.formats.table import XLS, XLSX, FileRefused, NumberCell, NumberedRow, OpenFile, Table
+
+ZIP_MAGIC, OLE_MAGIC = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+READ_SECONDS = 120
+_PROGRAM = Path(__file__).with_name("workbook_rows.py")
+
+
+def is_workbook(content: bytes) -> bool:
+    """Does the content, whatever its name, begin like a workbook?"""
+    return content.startswith((ZIP_MAGIC, OLE_MAGIC))
+
+
+def open_workbook(content: bytes) -> OpenFile:
+    """The workbook's sheets. Raises FileRefused E_ENCODING (not a workbook), or E_LIMIT (asks for too much)."""
+    rows = TemporaryFile()  # noqa: SIM115  lives as long as the tables that read it
+    with TemporaryFile() as given:
+        given.write(content)
+        given.seek(0)
+        try:
+            ended = subprocess.run(  # noqa: S603  our own program
+                [sys.executable, "-I", "-X", "utf8", str(_PROGRAM)],
+                stdin=given,
+                stdout=rows,
+                stderr=subprocess.DEVNULL,
+                timeout=READ_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise FileRefused("E_LIMIT", f"{READ_SECONDS} s") from late
+    sheets = _sheets(rows, is_complete=ended.returncode == 0)
+    tables = tuple(Table(name, partial(_rows, rows, at), is_sheet=True) for name, at in sheets)
+    return OpenFile(XLSX if content.startswith(ZIP_MAGIC) else XLS, tables)
+
+
+def _sheets(rows: IO[bytes], *, is_complete: bool) -> list[tuple[str, int]]:
+    """The sheets' names, and where their rows begin."""
+    rows.seek(0)
+    found, last = [], {}
+    for line in iter(rows.readline, b""):
+        if line.startswith(b"{"):
+            last = json.loads(line)
+            if "sheet" in last:
+                found.append((last["sheet"], rows.tell()))
+    if "refused" in last:
+        raise FileRefused(*last["refused"])
+    if not is_complete or "end" not in last:
+        raise FileRefused("E_LIMIT", "memory")
+    return found
+
+
+def _rows(rows: IO[bytes], at: int) -> Iterator[NumberedRow]:
+    rows.seek(at)
+    for line in iter(rows.readline, b""):
+        if line.startswith(b"{"):
+            return
+        number, cells, numbers = json.loads(line)
+        for index in numbers:
+            cells[index] = NumberCell(cells[index])
+        yield number, cells

@@ -1,0 +1,211 @@
+"""A program: the rows of a workbook on standard input, as JSON lines on standard output.
+
+It runs as a process of its own with limits on memory, time and output: a workbook of a few bytes can ask its reader for
+any amount of memory, and the reader does not survive that. `workbook` starts it and reads what it says:
+{"sheet": name}, then [row, cells, indices of the cells that are numbers] for each row that is not blank; at the end
+{"end": true}, or {"refused": [code, value]}.
+"""
+
+import contextlib
+import json
+import re
+import resource
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, NoReturn
+from xml.etree.ElementTree import Element
+
+from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
+
+MEMORY_BYTES = 600 * 1024 * 1024
+CPU_SECONDS = 60
+OUTPUT_BYTES = 1024 * 1024 * 1024
+RATIO_MAX = 100
+UNPACKED_MAX = 1024 * 1024 * 1024
+MEMBERS_MAX = 10_000
+ROWS_MAX = 1_000_010  # a little above the limit of a deck file, whose own message is the better one
+CELL_MAX = 1_000  # characters; no field of a deck is as long
+EXACT_BELOW = 10**15  # a spreadsheet keeps 15 digits of a number
+_PIECE = 1 << 22
+
+_CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
+_PLACE = re.compile(rb'\br\s*=\s*["\']([A-Za-z]{1,3})([0-9]{1,7})["\']')
+_KIND = re.compile(rb'\bt\s*=\s*["\'](\w+)["\']')
+_VALUE = re.compile(rb"<(?:\w+:)?v\b[^>/]*>([^<]+)<")
+_FORMULA = re.compile(rb"<(?:\w+:)?f\b(?:[^>]*>([^<]*)<)?")
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+Places = dict[tuple[int, int], str]
+
+
+def refuse(code: str, value: str) -> NoReturn:
+    """Say why the workbook cannot be read, and end."""
+    _say({"refused": [code, value[:200]]})
+    sys.exit(0)
+
+
+def write_rows(content: bytes) -> None:
+    """Write all sheets. Rows keep their number in the sheet."""
+    members = check_zip(content) if content.startswith(b"PK") else {}
+    try:
+        book = CalamineWorkbook.from_object(BytesIO(content))
+        for meta in book.sheets_metadata:
+            if meta.typ is SheetTypeEnum.WorkSheet:
+                faults = faulty_cells(content, members[meta.name]) if meta.name in members else {}
+                write_sheet(book, meta.name, faults)
+    except PasswordError:
+        refuse("E_ENCODING", "password")
+    except CalamineError as unreadable:
+        refuse("E_ENCODING", f"workbook: {unreadable}")
+    _say({"end": True})
+
+
+def write_sheet(book: CalamineWorkbook, name: str, faults: Places) -> None:
+    """The rows of one sheet that are not blank. `faults` says what to show for cells that only seem blank."""
+    sheet = book.get_sheet_by_name(name)
+    _say({"sheet": name})
+    left = sheet.start[1] if sheet.start else 0
+    for number, values in enumerate(sheet.iter_rows(), start=1):
+        if number > ROWS_MAX:
+            return
+        cells = [value if type(value) is str else cell_text(value) for value in values]
+        if faults and "" in cells:
+            cells = [text or faults.get((number, left + index), "") for index, text in enumerate(cells)]
+        if any(cells):
+            numbers = [index for index, value in enumerate(values) if type(value) is float or type(value) is int]
+            line = _json([number, cells, numbers])
+            if len(line) > CELL_MAX or "\\u0000" in line:
+                line = _json([number, [text[:CELL_MAX].replace("\x00", "\ufffd") for text in cells], numbers])
+            sys.stdout.write(line + "\n")
+
+
+def cell_text(value: Any) -> str:
+    """The cell as a person means it: dates in ISO form, numbers without the traces of binary fractions."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return number_text(value)
+    if isinstance(value, datetime) and value.time() == time(0):
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+@lru_cache(maxsize=65536)
+def number_text(value: int | float) -> str:
+    """At most 15 digits, as many as a spreadsheet keeps: 0.1 + 0.2 is 0.3. A larger number stays in exponent form."""
+    if abs(value) >= EXACT_BELOW:
+        return f"{value:.15E}"
+    text = format(Decimal(f"{value:.15g}"), "f")
+    return "0" if text == "-0" else text
+
+
+def check_zip(content: bytes) -> dict[str, str]:
+    """The worksheets' members by the sheets' names. Refuses what unpacks beyond measure, and XML with a DTD."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            listed = archive.infolist()
+            unpacked = sum(member.file_size for member in listed)
+            if len(listed) > MEMBERS_MAX or unpacked > min(RATIO_MAX * len(content), UNPACKED_MAX):
+                refuse("E_LIMIT", f"{unpacked} bytes unpacked")
+            if "xl/workbook.xml" not in archive.namelist():
+                refuse("E_ENCODING", "zip")
+            for member in listed:
+                if member.filename.lower().endswith((".xml", ".rels")):
+                    check_xml(archive, member)
+            return sheet_members(archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError, SyntaxError, ValueError) as bad:
+        refuse("E_ENCODING", f"workbook: {bad}")
+
+
+def check_xml(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse a document type; reading to the end also finds sizes and sums that the archive states wrongly."""
+    for piece in pieces(archive, member.filename, until=b">"):
+        if b"<!DOCTYPE" in piece or b"<!ENTITY" in piece:
+            refuse("E_ENCODING", "DTD")
+
+
+def pieces(archive: zipfile.ZipFile, name: str, *, until: bytes) -> Iterator[bytes]:
+    """The member in pieces that end behind `until`, so that nothing of interest is cut in two."""
+    rest = b""
+    with archive.open(name) as stream:
+        while read := stream.read(_PIECE):
+            whole, mark, rest = (rest + read).rpartition(until)
+            yield whole + mark
+    yield rest
+
+
+def sheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Which member of the archive each sheet is."""
+    relations = {one.get("Id"): one.get("Target", "") for one in parsed(archive, "xl/_rels/workbook.xml.rels")}
+    members = {}
+    for sheet in parsed(archive, "xl/workbook.xml").iter():
+        if sheet.tag.endswith("}sheet"):
+            relation = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
+            target = relations.get(relation, "")
+            members[sheet.get("name", "")] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+    return members
+
+
+def parsed(archive: zipfile.ZipFile, name: str) -> Element:
+    """A small part of the workbook. Raises KeyError, SyntaxError or ValueError."""
+    root: Element = fromstring(archive.read(name), forbid_dtd=True)
+    return root
+
+
+def faulty_cells(content: bytes, member: str) -> Places:
+    """The cells that the reader takes for blank although they are not: errors, and formulas never calculated."""
+    found: Places = {}
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        if member not in archive.namelist():
+            return found
+        for piece in pieces(archive, member, until=b"</row>"):
+            if any(sign in piece for sign in (b"<f", b":f", b'"e"', b"'e'")):
+                found.update(faults_in(piece))
+    return found
+
+
+def faults_in(piece: bytes) -> Iterator[tuple[tuple[int, int], str]]:
+    """Where such cells stand, as row number and index of the column, and what they show: #N/A, or the formula."""
+    for cell in _CELL.finditer(piece):
+        attributes, body = cell[1], cell[2] or b""
+        place, kind = _PLACE.search(attributes), _KIND.search(attributes)
+        value, formula = _VALUE.search(body), _FORMULA.search(body)
+        is_error = kind is not None and kind[1] == b"e"
+        is_uncalculated = formula is not None and value is None and (kind is None or kind[1] == b"n")
+        if place is not None and (is_error or is_uncalculated):
+            shown = value[1] if value else b"=" + ((formula[1] or b"") if formula else b"")
+            yield (int(place[2]), column_index(place[1])), shown.decode("utf-8", errors="replace")[:CELL_MAX]
+
+
+def column_index(letters: bytes) -> int:
+    """A is 0, AA is 26."""
+    index = 0
+    for letter in letters.upper():
+        index = index * 26 + letter - 64
+    return index - 1
+
+
+def limit_resources() -> None:
+    """Bound memory, time and output; systems that cannot are left as they are."""
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, OUTPUT_BYTES),
+    ):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (limit, limit))
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(_json(message) + "\n")
+
+
+if __name__ == "__main__":
+    limit_resources()
+    write_rows(sys.stdin.buffer.read())

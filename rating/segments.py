@@ -42,9 +42,12 @@ class Number(NamedTuple):  # a tuple: made for every call, at half the cost of a
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # few exist and live long: what is remembered by them goes by identity
 class NumberContext:
-    """Where a number is dialled: the home area code (`21`, "" when unknown) and the lengths of internal numbers."""
+    """Where a number is dialled: the home area code (`21`, "" when unknown) and the lengths of internal numbers.
+
+    `rating.dialling` knows the contexts of this house, with the selection prefixes of their table.
+    """
 
     home_area: str = ""
     internal_lengths: frozenset[int] = frozenset()
@@ -58,9 +61,9 @@ _HIDDEN_WORDS = frozenset(
 )
 _EMERGENCY = frozenset({"110", "119", "120", "122"})
 _FILLING = str.maketrans("", "", " \t\r\n\u00a0-().‐‑–—/")
-_EXTENSION = re.compile(r"(?:转|ext|x|,|;|#)+:?(\d{1,10})#?")
+_EXTENSION = re.compile(r"(?:转|ext|x|,|;|#)+:?([0-9]{1,10})#?")
 _FRAME = re.compile(r"(?:.*<)?(?:sips?|tel):([^@;>?]*)(?:@[^;>?]*)?(.*)", re.DOTALL)
-_FRAME_EXTENSION = re.compile(r";ext=(\d{1,10})")
+_FRAME_EXTENSION = re.compile(r";ext=([0-9]{1,10})")
 _MOBILE = re.compile(r"1[3-9][0-9]{9}").fullmatch
 _FREE_OR_SHARED = re.compile(r"[48]00[0-9]{7}").fullmatch
 _SUBSCRIBER = re.compile(r"[2-8][0-9]{6,7}").fullmatch
@@ -77,7 +80,7 @@ def read_number(text: str, context: NumberContext = NOWHERE) -> Number:
     plain = digits[1:] if digits[0] == "+" else digits
     if not (plain.isdigit() and plain.isascii()):
         return Number(text, "", Kind.INVALID, reason="unknown_form")
-    if digits.startswith(context.selection_prefixes):
+    if digits.startswith(context.selection_prefixes) and not _MOBILE(digits):
         digits = _without_selection(digits, context.selection_prefixes)
     if digits[0] == "+":
         return _international(text, digits[1:], extension)
@@ -92,15 +95,15 @@ def read_number(text: str, context: NumberContext = NOWHERE) -> Number:
     return Number(text, "", Kind.INVALID, extension=extension, reason="unknown_form")
 
 
-def reach_of(number: Number, caller: Number) -> str:
-    """local, long_distance, hmt or international; "" when an area of a domestic call is unknown."""
-    if number.country in HMT_COUNTRIES:
+def reach_of(country: str, *, area: str, caller_area: str) -> str:
+    """local, long_distance, hmt or international, by what is called; "" when an area of a domestic call is unknown."""
+    if country in HMT_COUNTRIES:
         return "hmt"
-    if number.country not in (CHINA, ""):
+    if country not in (CHINA, ""):
         return "international"
-    if not number.area or not caller.area:
+    if not area or not caller_area:
         return ""
-    return "local" if number.area == caller.area else "long_distance"
+    return "local" if area == caller_area else "long_distance"
 
 
 def _stripped(text: str) -> tuple[str, str]:
@@ -124,14 +127,15 @@ def _stripped(text: str) -> tuple[str, str]:
 def _without_selection(digits: str, prefixes: tuple[str, ...]) -> str:
     """An access code is cut only when a complete number follows; else it is the beginning of something else."""
     rest = next(digits[len(prefix) :] for prefix in prefixes if digits.startswith(prefix))
-    complete = rest.startswith("00") or _MOBILE(rest) or _FREE_OR_SHARED(rest) or (rest[:1] == "0" and _trunk(rest[1:]))
+    if rest.startswith("00"):
+        return rest if _international("", rest[2:], "").key else digits
+    complete = _complete(rest.removeprefix(CHINA)) or (rest[:1] == "0" and _trunk(rest[1:]))
     return rest if complete else digits
 
 
 def _international(text: str, digits: str, extension: str) -> Number:
     if digits.startswith(CHINA):
-        national = digits[2:].removeprefix("0")
-        found = _complete(national) or _short_behind_area(national) or _short(national, "")
+        found = _national(digits[2:])
         if found is None:
             return Number(text, "", Kind.INVALID, extension=extension, reason="unknown_form")
         return Number(text, found[0], found[1], CHINA, found[2], extension)
@@ -141,6 +145,13 @@ def _international(text: str, digits: str, extension: str) -> Number:
     if not 7 <= len(digits) <= 15:
         return Number(text, "", Kind.INVALID, extension=extension, reason="length")
     return Number(text, digits, Kind.INTERNATIONAL, country, "", extension)
+
+
+def _national(digits: str) -> _Found | None:
+    """Behind +86; a long-distance 0 is needless there, but says that an area follows."""
+    if digits.startswith("0"):
+        return _complete(digits[1:]) or _short_behind_area(digits[1:]) or _short(digits[1:], "")
+    return _complete(digits) or _short(digits, "") or _short_behind_area(digits)
 
 
 def _country_of(digits: str) -> str:

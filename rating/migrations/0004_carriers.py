@@ -2,9 +2,22 @@
 
 from django.db import migrations
 
-from rating.number_tables import CARRIERS, MOBILE_SEGMENTS, SERVICE_NUMBERS, UNCONFIRMED_SEGMENTS
-
 SOURCE = "allocation"
+CARRIERS = (
+    ("CMCC", "中国移动", "China Mobile"),
+    ("CUCC", "中国联通", "China Unicom"),
+    ("CTCC", "中国电信", "China Telecom"),
+    ("CBN", "中国广电", "China Broadnet"),
+)
+MOBILE_SEGMENTS = {
+    "CMCC": """134 135 136 137 138 139 144 147 148 150 151 152 157 158 159 165 172 178 182 183 184 187 188 195 197 198
+        1703 1705 1706""",
+    "CUCC": "130 131 132 140 145 146 155 156 166 167 171 175 176 185 186 196 1704 1707 1708 1709",
+    "CTCC": "133 141 149 153 162 173 174 177 180 181 189 190 191 193 199 1349 1700 1701 1702",
+    "CBN": "192",
+}
+UNCONFIRMED_SEGMENTS = frozenset({"140", "141", "144", "146", "148", "149", "162", "165", "174", "1349"})
+SERVICE_NUMBERS = {"CMCC": "10086 10085 12580", "CUCC": "10010 10016 10018", "CTCC": "10000 10001", "CBN": "10099"}
 
 
 def seed(apps, schema_editor):

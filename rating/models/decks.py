@@ -1,4 +1,4 @@
-"""Decks, their versions, and the imports that made them."""
+"""Decks and their versions."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -41,6 +41,15 @@ class Deck(models.Model):
     rounding = models.CharField(_("rounding"), max_length=9, choices=ROUNDINGS, default="half_up")
     decimals = models.PositiveSmallIntegerField(_("decimals"), default=4)
     notice_days = models.PositiveSmallIntegerField(_("days of notice before a rise"), default=0)
+    plan = models.ForeignKey(
+        "rating.TariffPlan",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("tariff plan"),
+    )
 
     class Meta:
         verbose_name, verbose_name_plural = _("rate deck"), _("rate decks")
@@ -64,17 +73,19 @@ class DeckVersion(models.Model):
 
     Whether a published version is scheduled, live or superseded follows from the effective instants alone
     (`rating.decks.standing`); no job has to move it. `base` is the version that a draft was drawn from: it may be
-    published only while that is still the latest.
+    published only while that is still the latest. A proposed draft waits for a second person and is not edited.
     """
 
     class State(models.TextChoices):
         DRAFT = "draft", _("draft")
+        PROPOSED = "proposed", _("waits for a second person")
         PUBLISHED = "published", _("published")
         WITHDRAWN = "withdrawn", _("withdrawn")
         DISCARDED = "discarded", _("discarded")
 
     TRANSITIONS = {
-        State.DRAFT: frozenset({State.PUBLISHED, State.DISCARDED}),
+        State.DRAFT: frozenset({State.PROPOSED, State.PUBLISHED, State.DISCARDED}),
+        State.PROPOSED: frozenset({State.PUBLISHED, State.DRAFT}),
         State.PUBLISHED: frozenset({State.WITHDRAWN}),
         State.WITHDRAWN: frozenset[str](),
         State.DISCARDED: frozenset[str](),
@@ -85,6 +96,8 @@ class DeckVersion(models.Model):
     base = models.PositiveIntegerField(_("drawn from version"), default=0)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.DRAFT)
     effective_from = models.DateTimeField(_("effective from"), null=True, blank=True)
+    proposed_at = models.DateTimeField(_("proposed"), null=True, blank=True)
+    proposed_by = models.CharField(_("proposed by"), max_length=80, blank=True)
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     published_by = models.CharField(_("published by"), max_length=80, blank=True)
     reason = models.CharField(_("reason"), max_length=300, blank=True)
@@ -99,7 +112,7 @@ class DeckVersion(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["deck", "number"], name="deck_version_once"),
             models.CheckConstraint(
-                condition=models.Q(state__in=["draft", "discarded"])
+                condition=models.Q(state__in=["draft", "proposed", "discarded"])
                 | models.Q(published_at__isnull=False, effective_from__isnull=False),
                 name="deck_version_published_when",
             ),
@@ -109,31 +122,3 @@ class DeckVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.deck_id} v{self.number}"
-
-
-class DeckImport(models.Model):
-    """The receipt of a file that was applied: which file, in which mode, what it changed, what was wrong with it."""
-
-    class Mode(models.TextChoices):
-        MERGE = "merge", _("merge: only the listed prefixes change")
-        REPLACE = "replace", _("replace: prefixes that are not listed end")
-
-    deck = models.ForeignKey(Deck, models.PROTECT, related_name="+", verbose_name=_("rate deck"))
-    version = models.OneToOneField(
-        DeckVersion, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("deck version")
-    )
-    file_name = models.CharField(_("file"), max_length=200)
-    sha256 = models.CharField(_("SHA-256"), max_length=64)
-    template = models.CharField(_("format"), max_length=40, default="native")
-    mode = models.CharField(_("mode"), max_length=8, choices=Mode.choices)
-    counts = models.JSONField(_("counts"), default=dict)
-    errors = models.JSONField(_("errors"), default=list)
-    created_at = models.DateTimeField(_("created"), db_default=Now())
-    created_by = models.CharField(_("created by"), max_length=80, blank=True)
-
-    class Meta:
-        verbose_name, verbose_name_plural = _("deck import"), _("deck imports")
-        indexes = [models.Index(fields=["deck", "-created_at"], name="deck_import_latest")]
-
-    def __str__(self) -> str:
-        return f"{self.file_name} → {self.deck_id}"

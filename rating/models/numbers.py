@@ -23,9 +23,10 @@ class Carrier(models.Model):
 
 
 class NumberSegment(models.Model):
-    """Numbers whose key begins with `prefix` belong to a carrier; the longest prefix that is valid wins.
+    """Numbers whose key begins with `prefix` belong to a carrier; the longest prefix that is valid wins, and of two on
+    the same prefix the one entered last.
 
-    A ported number is a segment as long as the number itself, with source "ported".
+    A ported number is a segment as long as the number itself, with source "ported"; its period counts whole seconds.
     """
 
     class Confidence(models.TextChoices):
@@ -38,7 +39,7 @@ class NumberSegment(models.Model):
     area = models.CharField(_("area code"), max_length=4, blank=True)
     city_zh = models.CharField(_("Chinese city name"), max_length=60, blank=True)
     city_en = models.CharField(_("English city name"), max_length=60, blank=True)
-    source = models.CharField(_("source"), max_length=40)
+    source = models.CharField(_("source"), max_length=40, default="by hand")
     confidence = models.CharField(_("confidence"), max_length=4, choices=Confidence.choices, default=Confidence.HIGH)
     valid_from = models.DateTimeField(_("valid from"), null=True, blank=True)
     valid_to = models.DateTimeField(_("valid to"), null=True, blank=True)
@@ -56,7 +57,30 @@ class NumberSegment(models.Model):
                 | models.Q(valid_to__gt=models.F("valid_from")),
                 name="segment_period",
             ),
+            models.CheckConstraint(
+                condition=~models.Q(source="ported") | models.Q(prefix__regex=r"^[1-9][0-9]{9,14}$"),
+                name="segment_ported_whole",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.prefix} {self.carrier_id}"
+
+
+class SelectionPrefix(models.Model):
+    """An access code dialled in front of a complete number (IP telephony, carrier selection); it is cut off."""
+
+    prefix = models.CharField(_("prefix as dialled"), max_length=8, unique=True)
+    name = models.CharField(_("name"), max_length=60, blank=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("selection prefix"), _("selection prefixes")
+        ordering = ["prefix"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(prefix__regex=r"^[1-9][0-9]{2,7}$"), name="selection_prefix_digits"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.prefix

@@ -57,18 +57,18 @@ class Rate(models.Model):
     band = models.CharField(_("time band"), max_length=40, blank=True)
     priority = models.DecimalField(_("priority"), max_digits=10, decimal_places=4, null=True, blank=True)
     rate = models.DecimalField(_("rate"), max_digits=18, decimal_places=8)
-    rate_unit = models.DecimalField(_("per seconds"), default=60, max_digits=12, decimal_places=3)
+    rate_unit = models.DecimalField(_("per seconds"), default=60, max_digits=18, decimal_places=9)
     first_rate = models.DecimalField(
         _("rate of the first increment"), null=True, blank=True, max_digits=18, decimal_places=8
     )
-    first_increment = models.DecimalField(_("first increment, seconds"), default=60, max_digits=12, decimal_places=3)
-    next_increment = models.DecimalField(_("next increment, seconds"), default=60, max_digits=12, decimal_places=3)
+    first_increment = models.DecimalField(_("first increment, seconds"), default=60, max_digits=18, decimal_places=9)
+    next_increment = models.DecimalField(_("next increment, seconds"), default=60, max_digits=18, decimal_places=9)
     tiers = models.CharField(
         _("tiers"), max_length=400, blank=True, help_text=_("second:rate[/increment]; …, e.g. 180:0.05;600:0.03/6")
     )
     connect_fee = models.DecimalField(_("connect fee"), default=0, max_digits=18, decimal_places=8)
     free_kind = models.CharField(_("free seconds"), max_length=20, choices=FreeKind.choices, blank=True)
-    free_seconds = models.DecimalField(_("how many seconds"), default=0, max_digits=12, decimal_places=3)
+    free_seconds = models.DecimalField(_("how many seconds"), default=0, max_digits=18, decimal_places=9)
     min_charge = models.DecimalField(_("minimum charge"), default=0, max_digits=18, decimal_places=8)
     cap = models.DecimalField(_("cap"), null=True, blank=True, max_digits=18, decimal_places=8)
     cap_kind = models.CharField(_("kind of cap"), max_length=10, choices=CapKind.choices, blank=True)

@@ -46,12 +46,34 @@ def test_every_way_of_writing_a_mobile_gives_one_key(given):
         ("0085221234567", "85221234567", "international", "", ""),
         ("+852 2123 4567", "85221234567", "international", "", ""),
         ("0044 20 7946 0123", "442079460123", "international", "", ""),
+        ("+86 1060001234", "861060001234", "fixed", "10", ""),
+        ("+86 010 110", "86.110", "emergency", "10", ""),
+        ("+86 10086", "86.10086", "short", "", ""),
+        ("+8610110", "86.10110", "short", "", ""),
+        ("+86 21 10086", "86.10086", "short", "21", ""),
+        ("+86 057196123", "86.96123", "short", "571", ""),
+        ("86-021-60001234", "862160001234", "fixed", "21", ""),
+        ("864008201234", "864008201234", "shared_cost", "", ""),
+        ("17951 010 6000 1234", "861060001234", "fixed", "10", ""),
+        ("17911 0085221234567", "85221234567", "international", "", ""),
+        ("12593 8613800138000", "8613800138000", "mobile", "", ""),
+        ("17909 400 820 1234", "864008201234", "shared_cost", "", ""),
+        ("119", "86.119", "emergency", "", ""),
+        ("12110", "86.12110", "short", "", ""),
+        ("11185", "invalid", "invalid", "", ""),
+        ("11611", "86.11611", "short", "", ""),
+        ("961234567890", "86.961234567890", "short", "", ""),
+        ("9512", "invalid", "invalid", "", ""),
+        ("021-60001234#801#", "862160001234", "fixed", "21", "801"),
+        ("６０００１２３４；８０１", "862160001234", "fixed", "21", "801"),
+        ("021 60001234 x 801", "862160001234", "fixed", "21", "801"),
     ],
 )
 def test_numbers_are_read_as_dialled_in_shanghai(given, key, kind, area, extension):
     number = read_number(given, SHANGHAI)
 
-    assert (number.key, number.kind, number.area, number.extension) == (key, kind, area, extension)
+    expected = ("" if kind == Kind.INVALID else key, kind, area, extension)
+    assert (number.key, number.kind, number.area, number.extension) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,6 +111,17 @@ def test_a_local_number_needs_a_home_area():
 def test_an_access_code_is_cut_only_before_a_complete_number():
     assert read_number("1790913800138000").key == "8613800138000"
     assert read_number("17909123456").key == "8617909123456"  # eleven digits: a mobile that begins so
+    assert read_number("17909010110").key == "8617909010110"  # and not the police in Beijing
+    assert read_number("17909001234").key == "8617909001234"
+    assert read_number("1795100123").reason == "unknown_form"
+
+
+def test_the_longest_access_code_is_cut():
+    context = NumberContext(selection_prefixes=("179510", "17951"))
+
+    assert read_number("179510 13800138000", context).key == "8613800138000"
+    assert read_number("17951 13800138000", context).key == "8613800138000"
+    assert read_number("17909 13800138000", context).kind == Kind.INVALID
 
 
 def test_internal_numbers_are_known_by_their_length():
@@ -108,8 +141,10 @@ def test_internal_numbers_are_known_by_their_length():
         ("+442079460123", "", "international"),
     ],
 )
-def test_reach_is_judged_from_both_areas(called, caller, reach):
-    assert reach_of(read_number(called), read_number(caller)) == reach
+def test_reach_goes_by_both_areas(called, caller, reach):
+    number = read_number(called)
+
+    assert reach_of(number.country, area=number.area, caller_area=read_number(caller).area) == reach
 
 
 @pytest.mark.parametrize("given", ["\x00", "+" * 50, "9" * 500, "转801", "²³4", "\ud800"])

@@ -1,4 +1,5 @@
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ from django.core.management.base import CommandParser
 from billing_platform.auth import Caller
 from billing_platform.errors import Malformed, ValidationFailed
 from billing_platform.jobs import PlatformCommand, Run
-from rating.decks import Publication
+from rating.decks import Publication, load_deck
 from rating.explain_input import read_instant
+from rating.import_templates import find_template
 from rating.imports import ImportOrder, ImportReceipt, apply_import, error_items, preview_import
 from rating.models import DeckImport
+from rating.proposals import ask_second_person
 
 BYTES_MAX = 100 * 2**20
 ERRORS_SHOWN = 50
@@ -22,10 +25,15 @@ class Command(PlatformCommand):
     moves_money = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="a native deck file; - = stdin")
+        parser.add_argument("file", help="a deck file; - = stdin")
         parser.add_argument("--deck", required=True, help="the deck's code")
+        parser.add_argument("--template", default="", metavar="T", help="a saved template or a format; default: detect")
         parser.add_argument("--mode", choices=DeckImport.Mode.values, default=DeckImport.Mode.MERGE.value)
-        parser.add_argument("--effective", metavar="T", help="when it takes effect, with offset; default: now + 5 s")
+        parser.add_argument(
+            "--effective",
+            metavar="T",
+            help="when it takes effect, with offset; default: the file's date, else now + 5 s",
+        )
         parser.add_argument("--skip-errors", action="store_true", help="leave out rows with errors")
         parser.add_argument("--correction", action="store_true", help="allow an effective time in the past")
         parser.add_argument("--reason", default="")
@@ -40,12 +48,16 @@ class Command(PlatformCommand):
             publication=Publication(
                 _effective(options["effective"]), reason=options["reason"], correction=options["correction"]
             ),
+            template=find_template(options["template"], deck=load_deck(options["deck"])),
+            template_name=options["template"],
         )
         if run.dry_run:
-            receipt = preview_import(order, caller=CALLER)
+            receipt = preview_import(order, caller=CALLER, progress=run.progress)
         else:
-            receipt = apply_import(order, caller=CALLER, confirm=options["confirm"])
+            receipt = apply_import(order, caller=CALLER, confirm=options["confirm"], progress=run.progress)
         _tell(run, receipt)
+        if receipt.version is not None:
+            ask_second_person(run, receipt.version)
 
 
 def _content(name: str) -> bytes:
@@ -58,7 +70,7 @@ def _content(name: str) -> bytes:
     return content
 
 
-def _effective(text: str | None) -> Any:
+def _effective(text: str | None) -> datetime | None:
     try:
         return read_instant(text) if text else None
     except ValueError as unreadable:
@@ -70,10 +82,16 @@ def _tell(run: Run, receipt: ImportReceipt) -> None:
     run.counts.update(receipt.counts)
     if receipt.version is not None:
         version = receipt.version
-        effective = version.effective_from.isoformat() if version.effective_from else None
-        run.items.append({"deck": version.deck, "version": version.number, "effective_from": effective})
+        effective_from = _iso(version.effective_from)
+        run.items.append({"deck": version.deck, "version": version.number, "effective_from": effective_from})
     if receipt.rails:
         run.items.append({"guard_rails": list(receipt.rails), "confirm": receipt.token})
+    if receipt.version is None and receipt.effective_from is not None:
+        run.items.append({"effective_from": _iso(receipt.effective_from)})
     run.items.extend({"warning": item} for item in error_items(receipt.warnings[:ERRORS_SHOWN]))
     for error in error_items(receipt.errors[:ERRORS_SHOWN]):
         run.fail(error["code"], f"{error['message']} {error['value']!r}", ref=f"row {error['row']} {error['column']}")
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -4,51 +4,65 @@ A draft is drawn from the latest version and stores only its differences; publis
 publishing of one deck passes through a lock on the deck's row, so of two people who edit it the second gets a conflict.
 """
 
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Max, QuerySet
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Max
 
 from billing_platform import clock
 from billing_platform.auth import Caller
+from billing_platform.errors import Forbidden
+from billing_platform.models import Role
 from billing_platform.outbox import NewEvent, record_events
 from billing_platform.states import claim
 from billing_platform.trail import record_act
 from rating import tariffs
 from rating.compiled import compile_version
-from rating.errors import DeckUnknown, DraftOutdated, NotADraft, NotWithdrawable, TooSoon
-from rating.formats.directives import render_band
-from rating.models import Deck, DeckVersion, Rate, RateEnd
+from rating.differences import drawn_from, measure
+from rating.drafts import end_rates, hashed_content, own_rows, remove_rates, settle_rows, turn_into
+from rating.errors import (
+    DeckExists,
+    DeckUnknown,
+    DraftOutdated,
+    NotADraft,
+    NotProposed,
+    NotWithdrawable,
+    OwnProposal,
+    TooSoon,
+)
+from rating.models import Deck, DeckImport, DeckImportPart, DeckVersion, Rate, RateEnd
+from rating.rails import Publication, Rails, rails_of
 from rating.versions import (
-    CONTENT,
     LASTING,
     State,
     bands_of,
     distinct_terms,
     head_of,
-    rates_of,
+    in_force_first,
+    latest_version,
+    standing,
     store_bands,
+    version_in_force,
 )
 
+__all__ = [
+    "NOTICE", "Publication", "VersionReceipt", "approve_version", "clone_deck", "decline_version", "discard_draft",
+    "end_rates", "find_version", "in_force_first", "latest_version", "load_deck", "load_version", "open_draft",
+    "publish_draft", "publish_version", "remove_rates", "revert_deck", "standing", "submit_draft", "version_in_force",
+    "withdraw_draft", "withdraw_version",
+]  # fmt: skip
+
 NOTICE = timedelta(seconds=5)  # so that every process knows a version before it matters
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """When a draft takes effect and why. `effective_from` None: as soon as the rules allow."""
-
-    effective_from: datetime | None = None
-    reason: str = ""
-    correction: bool = False
+CORRECTION_APPROVERS = (Role.FINANCE.value,)
+LARGE_APPROVERS = (Role.FINANCE.value, Role.RATE_ADMIN.value)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionReceipt:
-    """A version as it stands after an act."""
+    """A version as it stands after an act. `approvers`: the roles of whom a proposal waits for."""
 
     deck: str
     number: int
@@ -57,6 +71,7 @@ class VersionReceipt:
     effective_from: datetime | None
     content_hash: str
     rows: int
+    approvers: tuple[str, ...] = ()
 
 
 def load_deck(code: str) -> Deck:
@@ -86,34 +101,12 @@ def find_version(code: str, *, number: int | None, at: datetime) -> DeckVersion:
     return version
 
 
-def latest_version(deck: Deck) -> DeckVersion | None:
-    """The published version with the highest number: what the next draft starts from."""
-    published = DeckVersion.objects.filter(deck=deck, state=State.PUBLISHED)
-    return published.select_related("deck__carrier").order_by("-number").first()
-
-
-def version_in_force(deck: Deck, at: datetime) -> DeckVersion | None:
-    """The published version with the greatest effective instant <= `at`; of equals the later number."""
-    return in_force_first(DeckVersion.objects.filter(deck=deck), at).select_related("deck__carrier").first()
-
-
-def in_force_first(versions: QuerySet[DeckVersion], at: datetime) -> QuerySet[DeckVersion]:
-    """Of one deck's versions those that have taken effect, the one in force at `at` first."""
-    return versions.filter(state=State.PUBLISHED, effective_from__lte=at).order_by("-effective_from", "-number")
-
-
-def standing(version: DeckVersion, at: datetime, *, in_force_id: int | None) -> str:
-    """scheduled, live or superseded for a published version at an instant; its stored state otherwise."""
-    if version.state != State.PUBLISHED or version.effective_from is None:
-        return str(version.state)
-    if version.effective_from > at:
-        return "scheduled"
-    return "live" if version.pk == in_force_id else "superseded"
-
-
 @transaction.atomic  # the draft appears with everything that its base hands down
 def open_draft(deck: Deck, *, caller: Caller, like: DeckVersion | None = None, reason: str = "") -> DeckVersion:
-    """A draft with the content of `like` (default: the latest published version); it stores only differences."""
+    """A draft with the content of `like` (default: the latest published version); it stores only differences.
+
+    `like` may be a version of another deck.
+    """
     Deck.objects.select_for_update(no_key=True).get(pk=deck.pk)
     like = like or latest_version(deck)
     known = DeckVersion.objects.filter(deck=deck)
@@ -126,48 +119,100 @@ def open_draft(deck: Deck, *, caller: Caller, like: DeckVersion | None = None, r
     )
     if like is not None:
         store_bands(draft, bands_of(like))
-    if draft.base and (like is None or like.number != draft.base):
-        _turn_into(draft, like)
+    if (like.deck_id, like.number) != (deck.pk, draft.base) if like else draft.base:
+        turn_into(draft, like)
     facts = {"deck": deck.code, "version": draft.number}
     record_act(caller, "deck.draft", target=("deckversion", draft.pk), change=(None, facts), reason=reason)
     return draft
 
 
+def clone_deck(code: str, new_code: str, *, caller: Caller) -> DeckVersion:
+    """A new deck with the head of this one, and a draft with the rows of its latest version.
+
+    Raises DeckUnknown, DeckExists.
+    """
+    try:
+        return _clone(load_deck(code), new_code, caller=caller)
+    except IntegrityError as taken:  # the code, or the family of this name with this carrier
+        raise DeckExists(deck=new_code) from taken
+
+
+@transaction.atomic(durable=True)  # the deck and its draft appear together
+def _clone(deck: Deck, new_code: str, *, caller: Caller) -> DeckVersion:
+    latest, source = latest_version(deck), deck.code
+    if latest is None:
+        raise DeckUnknown(deck=source)
+    deck.pk, deck.code, deck.family = None, new_code, new_code
+    deck._state.adding = True
+    deck.save(force_insert=True)
+    record_act(caller, "deck.clone", target=("deck", deck.pk), change=(None, {"deck": new_code, "from": source}))
+    return open_draft(deck, caller=caller, like=latest, reason=f"{source} v{latest.number}")
+
+
 @transaction.atomic(durable=True)  # prices, event and audit row become true together
-def publish_version(version_id: int, *, publication: Publication, caller: Caller) -> VersionReceipt:
-    """Schedule a draft. Raises DeckUnknown, NotADraft, DraftOutdated, TooSoon, TermsRefused."""
-    return publish_draft(_load(version_id), publication=publication, caller=caller)
+def publish_version(version_id: int, *, publication: Publication, caller: Caller, confirm: str = "") -> VersionReceipt:
+    """Schedule a draft, or propose it when a second person must agree (the receipt's state says which).
+
+    Raises DeckUnknown, NotADraft, DraftOutdated, TooSoon, TermsRefused, GuardRail (repeat with its token).
+    """
+    draft = _load(version_id)
+    _lock_deck(draft)
+    return submit_draft(draft, rails_of(draft, publication), publication=publication, caller=caller, confirm=confirm)
+
+
+@transaction.atomic  # a building block: the caller's transaction decides
+def submit_draft(
+    draft: DeckVersion, rails: Rails, *, publication: Publication, caller: Caller, confirm: str = ""
+) -> VersionReceipt:
+    """As `publish_version`, inside the caller's transaction, in which the draft was judged."""
+    _lock_deck(draft)
+    _check_publishable(draft, State.DRAFT)
+    rails.check(confirm)
+    return _settle(draft, publication, touched=rails.difference.touched, caller=caller)
 
 
 @transaction.atomic  # a building block: the caller's transaction decides
 def publish_draft(draft: DeckVersion, *, publication: Publication, caller: Caller) -> VersionReceipt:
-    """As `publish_version`, inside the caller's transaction."""
-    deck = Deck.objects.select_for_update(no_key=True, of=("self",)).select_related("carrier").get(pk=draft.deck_id)
-    draft.deck = deck
-    _check_publishable(draft)
-    at = clock.now()
-    effective_from = _effective_from(deck, publication, at)
-    added = Rate.objects.filter(**_own_rows(draft))
-    compile_version(head_of(draft), rows=distinct_terms(added), bands=bands_of(draft))  # raises what cannot be priced
-    content_hash, rows = _content_hash(draft)
-    _close_ended(draft)
-    moved = claim(
-        DeckVersion.objects.filter(pk=draft.pk),
-        DeckVersion.TRANSITIONS,
-        State.PUBLISHED,
-        effective_from=effective_from,
-        published_at=at,
-        published_by=caller.actor,
-        reason=publication.reason or draft.reason,
-        correction=publication.correction,
-        content_hash=content_hash,
-        row_count=rows,
-    )
-    assert moved  # the deck's row is locked and the state was checked
-    RateEnd.objects.filter(draft=draft).delete()
+    """Schedule a draft that needs no confirmation and no second person. Raises what `publish_version` raises."""
+    _lock_deck(draft)
+    _check_publishable(draft, State.DRAFT)
+    return _publish(draft, publication, caller=caller)
+
+
+@transaction.atomic(durable=True)  # as publishing
+def approve_version(version_id: int, *, caller: Caller) -> VersionReceipt:
+    """The second person agrees: the proposal is published as it stands.
+
+    Raises DeckUnknown, NotProposed, OwnProposal, Forbidden, DraftOutdated, TooSoon (its time has passed meanwhile).
+    """
+    draft = _load(version_id)
+    _lock_deck(draft)
+    if DeckVersion.objects.filter(pk=draft.pk, state=State.PROPOSED).first() is None:
+        raise NotProposed(deck=draft.deck.code, version=draft.number)
+    if caller.actor == draft.proposed_by:
+        raise OwnProposal(version=draft.number)
+    _check_role(_approvers(draft), caller)
+    _check_publishable(draft, State.PROPOSED)
+    publication = Publication(draft.effective_from, draft.reason, draft.correction)
+    return _publish(draft, publication, caller=caller)
+
+
+@transaction.atomic(durable=True)  # the state and its audit row move together
+def decline_version(version_id: int, *, caller: Caller, reason: str) -> VersionReceipt:
+    """A proposal becomes a draft again; its proposer may take it back too.
+
+    Raises DeckUnknown, NotProposed, Forbidden.
+    """
+    draft = _load(version_id)
+    if caller.actor != draft.proposed_by:
+        _check_role(LARGE_APPROVERS, caller)
+    taken_back = {"effective_from": None, "correction": False, "proposed_at": None, "proposed_by": ""}
+    proposed = DeckVersion.objects.filter(pk=draft.pk, state=State.PROPOSED)
+    if not claim(proposed, DeckVersion.TRANSITIONS, State.DRAFT, **taken_back):
+        raise NotProposed(deck=draft.deck.code, version=draft.number)
     draft.refresh_from_db()
     receipt = _receipt(draft)
-    _announce(receipt, caller=caller, act="deck.publish", reason=publication.reason)
+    _announce(receipt, caller=caller, act="deck.decline", reason=reason)
     return receipt
 
 
@@ -186,47 +231,36 @@ def withdraw_version(version_id: int, *, caller: Caller, reason: str) -> Version
 
 @transaction.atomic(durable=True)  # the old content becomes a new version in one step
 def revert_deck(code: str, *, to: int, publication: Publication, caller: Caller) -> VersionReceipt:
-    """Publish a new version with the content of version `to`: the same content hash, nothing deleted."""
+    """Publish a new version with the content of version `to`: the same content hash, nothing deleted.
+
+    It was seen when it was published first, so no guard rail asks; a second person may have to agree all the same.
+    """
     target = load_version(code, to)
     if target.state not in LASTING:
         raise DeckUnknown(deck=code, version=to)
     draft = open_draft(target.deck, caller=caller, like=target, reason=publication.reason)
-    return publish_draft(draft, publication=publication, caller=caller)
+    touched = measure(draft, drawn_from(draft)).touched
+    return _settle(draft, publication, touched=touched, caller=caller)
 
 
 @transaction.atomic(durable=True)  # rows, bands and state go together
 def discard_draft(version_id: int, *, caller: Caller) -> None:
-    """Throw a draft away. Raises DeckUnknown, NotADraft."""
-    draft = _load(version_id)
-    if draft.state != State.DRAFT:
+    """Throw a draft away, and the import that made it. Raises DeckUnknown, NotADraft."""
+    withdraw_draft(_load(version_id), caller=caller)
+
+
+@transaction.atomic  # a building block: the caller's transaction decides
+def withdraw_draft(draft: DeckVersion, *, caller: Caller) -> None:
+    """As `discard_draft`, inside the caller's transaction."""
+    _lock_deck(draft)
+    if DeckVersion.objects.filter(pk=draft.pk, state=State.DRAFT).first() is None:
         raise NotADraft(version=draft.number)
     RateEnd.objects.filter(draft=draft).delete()
-    Rate.objects.filter(**_own_rows(draft)).delete()
+    Rate.objects.filter(**own_rows(draft)).delete()
     store_bands(draft, [])
     claim(DeckVersion.objects.filter(pk=draft.pk), DeckVersion.TRANSITIONS, State.DISCARDED)
+    _close_import(draft, DeckImport.State.DISCARDED)
     record_act(caller, "deck.discard", target=("deckversion", draft.pk), change=({"deck": draft.deck.code}, None))
-
-
-@transaction.atomic  # the rows and their audit entries
-def remove_rates(draft: DeckVersion, rates: Iterable[Rate], *, caller: Caller) -> None:
-    """A person takes rows out of the draft's content."""
-    removed = list(rates)
-    for rate in removed:
-        before = {"deck": draft.deck.code, "prefix": rate.prefix, "rate": str(rate.rate)}
-        record_act(caller, "rate.delete", target=("rate", rate.pk), change=(before, None))
-    end_rates(draft, [rate.pk for rate in removed])
-
-
-def end_rates(draft: DeckVersion, rate_ids: list[int]) -> None:
-    """Rows of the draft's content are no longer in it: its own go away, inherited ones end with it."""
-    own = Rate.objects.filter(**_own_rows(draft), pk__in=rate_ids)
-    inherited = Rate.objects.filter(pk__in=rate_ids).exclude(**_own_rows(draft)).values_list("pk", flat=True)
-    RateEnd.objects.bulk_create([RateEnd(draft=draft, rate_id=rate_id) for rate_id in inherited], ignore_conflicts=True)
-    own.delete()
-
-
-def _own_rows(draft: DeckVersion) -> dict[str, int]:
-    return {"deck_id": draft.deck_id, "valid_from_version": draft.number}
 
 
 def _load(version_id: int) -> DeckVersion:
@@ -242,12 +276,92 @@ def _tip(deck: Deck) -> int:
     return lasting.aggregate(tip=Max("number"))["tip"] or 0
 
 
-def _check_publishable(draft: DeckVersion) -> None:
-    if DeckVersion.objects.filter(pk=draft.pk, state=State.DRAFT).first() is None:
+def _lock_deck(draft: DeckVersion) -> None:
+    """All publishing of one deck passes here, one after the other."""
+    decks = Deck.objects.select_for_update(no_key=True, of=("self",)).select_related("carrier")
+    draft.deck = decks.get(pk=draft.deck_id)
+
+
+def _check_publishable(draft: DeckVersion, state: str) -> None:
+    if DeckVersion.objects.filter(pk=draft.pk, state=state).first() is None:
         raise NotADraft(deck=draft.deck.code, version=draft.number)
     latest = _tip(draft.deck)
     if latest != draft.base:
         raise DraftOutdated(deck=draft.deck.code, version=draft.number, base=draft.base, latest=latest)
+
+
+def _check_role(roles: Collection[str], caller: Caller) -> None:
+    if not caller.roles & set(roles):
+        raise Forbidden(needs=sorted(roles))
+
+
+def _approvers(draft: DeckVersion) -> tuple[str, ...]:
+    return CORRECTION_APPROVERS if draft.correction else LARGE_APPROVERS
+
+
+def _settle(draft: DeckVersion, publication: Publication, *, touched: int, caller: Caller) -> VersionReceipt:
+    """Publish at once, or leave a proposal for a second person. A deck's first version needs none."""
+    at = clock.now()
+    _effective_from(draft.deck, publication, at)  # raises TooSoon
+    is_correction = publication.effective_from is not None and publication.effective_from < at + NOTICE
+    is_small = not is_correction and touched <= settings.RATING_SECOND_PERSON_ROWS
+    if is_small or latest_version(draft.deck) is None:
+        return _publish(draft, publication, caller=caller)
+    _compile_terms(draft)
+    claim(
+        DeckVersion.objects.filter(pk=draft.pk),
+        DeckVersion.TRANSITIONS,
+        State.PROPOSED,
+        effective_from=publication.effective_from,
+        reason=publication.reason or draft.reason,
+        correction=is_correction,
+        proposed_at=at,
+        proposed_by=caller.actor,
+    )
+    draft.refresh_from_db()
+    receipt = _receipt(draft)
+    _announce(receipt, caller=caller, act="deck.propose", reason=publication.reason)
+    return receipt
+
+
+def _publish(draft: DeckVersion, publication: Publication, *, caller: Caller) -> VersionReceipt:
+    at = clock.now()
+    effective_from = _effective_from(draft.deck, publication, at)
+    _compile_terms(draft)
+    content_hash, rows = hashed_content(draft)
+    settle_rows(draft)
+    moved = claim(
+        DeckVersion.objects.filter(pk=draft.pk),
+        DeckVersion.TRANSITIONS,
+        State.PUBLISHED,
+        effective_from=effective_from,
+        published_at=at,
+        published_by=caller.actor,
+        reason=publication.reason or draft.reason,
+        correction=publication.correction,
+        content_hash=content_hash,
+        row_count=rows,
+    )
+    assert moved  # the deck's row is locked and the state was checked
+    RateEnd.objects.filter(draft=draft).delete()
+    _close_import(draft, DeckImport.State.APPLIED)
+    draft.refresh_from_db()
+    receipt = _receipt(draft)
+    _announce(receipt, caller=caller, act="deck.publish", reason=publication.reason)
+    return receipt
+
+
+def _compile_terms(draft: DeckVersion) -> None:
+    """Raises TermsRefused when a row of the draft cannot be priced."""
+    added = Rate.objects.filter(**own_rows(draft))
+    compile_version(head_of(draft), rows=distinct_terms(added), bands=bands_of(draft))
+
+
+def _close_import(draft: DeckVersion, state: str) -> None:
+    """The import that made the draft ends with it; its file is needed no longer."""
+    made_by = DeckImport.objects.filter(version=draft)
+    claim(made_by, DeckImport.TRANSITIONS, state, finished_at=clock.now())
+    DeckImportPart.objects.filter(deck_import__version=draft).delete()
 
 
 def _effective_from(deck: Deck, publication: Publication, at: datetime) -> datetime:
@@ -259,59 +373,6 @@ def _effective_from(deck: Deck, publication: Publication, at: datetime) -> datet
     raise TooSoon(effective_from=publication.effective_from.isoformat())
 
 
-def _turn_into(draft: DeckVersion, like: DeckVersion | None) -> None:
-    """Make the draft's content that of an older version: end what that had not, copy what it had."""
-    columns = ", ".join(CONTENT)
-    base_sql, base_params = _ids_sql(draft)
-    like_sql, like_params = _ids_sql(like) if like is not None else ("SELECT 0::bigint WHERE false", ())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO rating_rate (deck_id, valid_from_version, {columns})"  # noqa: S608  names are ours
-            f" SELECT deck_id, %s, {columns} FROM rating_rate"
-            f" WHERE id IN ({like_sql} EXCEPT {base_sql})",
-            [draft.number, *like_params, *base_params],
-        )
-        cursor.execute(
-            "INSERT INTO rating_rateend (draft_id, rate_id)"  # noqa: S608  names are ours
-            f" SELECT %s, id FROM ({base_sql} EXCEPT {like_sql}) ended"
-            " WHERE id NOT IN (SELECT id FROM rating_rate WHERE deck_id = %s AND valid_from_version = %s)",
-            [draft.pk, *base_params, *like_params, draft.deck_id, draft.number],
-        )
-
-
-def _ids_sql(version: DeckVersion) -> tuple[str, tuple[Any, ...]]:
-    sql, params = rates_of(version).values("id").order_by().query.sql_with_params()
-    return sql, tuple(params)
-
-
-def _close_ended(draft: DeckVersion) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE rating_rate SET valid_to_version = %s FROM rating_rateend ended"
-            " WHERE ended.draft_id = %s AND rating_rate.id = ended.rate_id",
-            [draft.number, draft.pk],
-        )
-
-
-def _content_hash(draft: DeckVersion) -> tuple[str, int]:
-    """SHA-256 over head, bands and rows, whatever the order in which they were stored; and the number of rows."""
-    columns = ", ".join(f"r.{name}" for name in CONTENT)
-    ids, params = _ids_sql(draft)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT encode(sha256(convert_to("  # noqa: S608  names are ours
-            "coalesce(string_agg(line, '' ORDER BY line COLLATE \"C\"), ''), 'UTF8')), 'hex'), count(*)"
-            f" FROM (SELECT md5(ROW({columns})::text) AS line FROM rating_rate r"
-            f" WHERE r.id IN ({ids})) lines",
-            params,
-        )
-        rows_hash, rows = cursor.fetchone()
-    head = head_of(draft)
-    shared = [head.currency, head.zone, head.numbering, head.rounding, str(head.decimals)]
-    lines = [*shared, *(render_band(band) for band in bands_of(draft)), rows_hash]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest(), rows
-
-
 def _receipt(version: DeckVersion) -> VersionReceipt:
     return VersionReceipt(
         deck=version.deck.code,
@@ -321,6 +382,7 @@ def _receipt(version: DeckVersion) -> VersionReceipt:
         effective_from=version.effective_from,
         content_hash=version.content_hash,
         rows=version.row_count,
+        approvers=_approvers(version) if version.state == State.PROPOSED else (),
     )
 
 

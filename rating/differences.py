@@ -1,37 +1,39 @@
-"""What a file would change in a draft: rows compared set by set in the database, then written as differences.
+"""What a stored draft changes: its rows beside those of the version before it, counted and shown page by page.
 
-Rows go into a temporary table with COPY; one statement compares all of them with the draft's content. A row is the same
-row when prefix, selectors, band, priority and the start of its period agree.
+A draft stores only its differences, so a small change of a large deck is found at once. A row is the same row when
+prefix, selectors, band, priority and the start of its period agree; rates are compared per second.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
 
-from rating.formats.fields import ParsedRow
-from rating.formats.text import tiers_text
-from rating.models import DeckVersion
-from rating.terms import RateTerms
-from rating.versions import CONTENT, rates_of
+from billing_platform.paging import Key, Page, page_request
+from rating.drafts import ids_sql
+from rating.models import Deck, DeckVersion
+from rating.versions import CONTENT, UNPUBLISHED, rates_of
 
-_SAME_ROW = " AND ".join(
-    [f"i.{name} = b.{name}" for name in ("key", "carrier", "reach", "kind", "band")]
-    + ["coalesce(i.priority, -1) = coalesce(b.priority, -1)"]
-    + ["coalesce(i.effective_from, '-infinity') = coalesce(b.effective_from, '-infinity')"]
-)
-_COLUMNS = ", ".join(CONTENT)
-_NULL = "\\N"
-_DROP = "DROP TABLE IF EXISTS rating_incoming, rating_before, rating_compared"
+
+class Tab(TextChoices):
+    """How a draft's rows are told apart; a row below cost stands in another tab as well."""
+
+    NEW = "new", _("new")
+    DEARER = "dearer", _("dearer")
+    CHEAPER = "cheaper", _("cheaper")
+    OTHER = "other", _("other changes")
+    SAME = "same", _("unchanged")
+    REMOVED = "removed", _("removed")
+    BELOW_COST = "below_cost", _("below cost")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How many rows of a file are new, changed or the same, and what the change means. Rises are averages of ratios."""
+    """How many rows are new, changed or the same, and how many of before are gone."""
 
     created: int
     raised: int
@@ -39,170 +41,219 @@ class Difference:
     other: int
     same: int
     removed: int
-    rows_before: int
-    rise: Decimal  # average of new / old over the raised and lowered rows, minus 1
-    jumps: int  # rates above five times their old value, or newly 0
-    below_cost: int
 
     @property
     def changed(self) -> int:
         return self.raised + self.lowered + self.other
 
+    @property
+    def touched(self) -> int:
+        """Rows that are not as before."""
+        return self.created + self.changed + self.removed
 
-def load_rows(rows: Iterable[ParsedRow]) -> None:
-    """Copy a file's rows into the transaction's temporary table."""
+
+@dataclass(frozen=True, slots=True)
+class DraftDifference(Difference):
+    """What a draft changes, and what that means for those who pay."""
+
+    rows_before: int
+    rise: Decimal  # average of new / old over the raised and lowered rows, minus 1
+    jumps: int  # rates above five times their old value, or newly 0
+    below_cost: int  # new or changed rows of a deck that sells
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedRow:
+    """One row of a tab. Rates in the deck's currency per `rate_unit` seconds; `change` in per cent, None without one.
+
+    `rate_id` is the row as it will be, or the one that goes.
+    """
+
+    rate_id: int
+    prefix: str
+    destination: str
+    carrier: str
+    band: str
+    old_rate: Decimal | None
+    new_rate: Decimal | None
+    rate_unit: Decimal
+    cost_rate: Decimal | None
+    change: Decimal | None
+
+
+def same_calls(one: str, other: str) -> str:
+    """The SQL condition under which two rows speak of the same calls, whatever their periods."""
+    return " AND ".join(
+        [f"{one}.{name} = {other}.{name}" for name in ("key", "carrier", "reach", "kind", "band")]
+        + [f"coalesce({one}.priority, -1) = coalesce({other}.priority, -1)"]
+    )
+
+
+def same_row(one: str, other: str) -> str:
+    """The SQL condition under which two rows speak of the same calls from the same instant."""
+    starts = (f"coalesce({table}.effective_from, '-infinity')" for table in (one, other))
+    return f"{same_calls(one, other)} AND {' = '.join(starts)}"
+
+
+def takes_over(one: str, other: str) -> str:
+    """The SQL condition under which the first row begins while the other one, for the same calls, is in force."""
+    start = f"coalesce({one}.effective_from, '-infinity')"
+    return (
+        f"{same_calls(one, other)} AND coalesce({other}.effective_from, '-infinity') <= {start}"
+        f" AND coalesce({other}.effective_to, 'infinity') > {start}"
+    )
+
+
+_COLUMNS = ", ".join(CONTENT)
+_MADE, _ENDED = (f"ROW({', '.join(f'{table}.{name}' for name in CONTENT)})" for table in "me")
+_OLD_RATE, _OLD_UNIT = "coalesce(e.rate, t.rate)", "coalesce(e.rate_unit, t.rate_unit)"
+_NEW, _OLD = f"m.rate * {_OLD_UNIT}", f"{_OLD_RATE} * m.rate_unit"
+# The rows that only the later side has (m) beside those that only the earlier one had: the same row (e), else the one
+# that a new period takes over from (t).
+PAIRED = f"""
+    ({{made}}) m FULL JOIN ({{ended}}) e ON {same_row("m", "e")}
+    LEFT JOIN ({{ended}}) t ON e.id IS NULL AND m.effective_from IS NOT NULL AND {takes_over("m", "t")}
+"""
+TAB_OF = f"""
+    CASE WHEN coalesce(e.id, t.id) IS NULL THEN 'new' WHEN m.id IS NULL THEN 'removed'
+         WHEN {_NEW} > {_OLD} THEN 'dearer' WHEN {_NEW} < {_OLD} THEN 'cheaper'
+         WHEN {_MADE} IS DISTINCT FROM {_ENDED} THEN 'other' ELSE 'same' END
+"""
+_CHANGES = f"""
+    SELECT coalesce(m.id, e.id) AS id, coalesce(m.key, e.key) COLLATE "C" AS key,
+           coalesce(m.prefix, e.prefix) AS prefix, coalesce(m.destination, e.destination) AS destination,
+           coalesce(m.carrier, e.carrier) AS carrier, coalesce(m.band, e.band) AS band,
+           {_OLD_RATE} AS old_rate, m.rate AS new_rate, coalesce(m.rate_unit, e.rate_unit) AS rate_unit, m.cost_rate,
+           CASE WHEN {_OLD_RATE} > 0 THEN {_NEW} / ({_OLD}) - 1 END AS change, {TAB_OF} AS tab,
+           NOT m.blocked AND ({_NEW} > 5 * {_OLD} OR m.rate = 0) AND {_NEW} <> {_OLD} AS jumps,
+           %(sells)s AND NOT m.blocked AND m.rate < m.cost_rate AND {_MADE} IS DISTINCT FROM {_ENDED} AS below_cost
+      FROM {PAIRED}
+"""  # noqa: S608  names are ours
+_RANKS = {
+    Tab.DEARER: "round(coalesce(-change, -1e9), 8)",  # what cost nothing before comes first
+    Tab.CHEAPER: "round(change, 8)",
+    Tab.BELOW_COST: "round(coalesce(-change, 1e9), 8)",
+}
+
+
+def measure(draft: DeckVersion, before: DeckVersion | None) -> DraftDifference:
+    """The difference between a version and the one before it; everything is new when there was none."""
+    changes, params = _changes(draft, before)
     with connection.cursor() as cursor:
-        cursor.execute(_DROP)
         cursor.execute(
-            "CREATE TEMPORARY TABLE rating_incoming ON COMMIT DROP AS"  # noqa: S608  names are ours
-            f" SELECT 0::bigint AS row_number, {_COLUMNS} FROM rating_rate WITH NO DATA"
-        )
-        cursor.copy_expert(
-            f"COPY rating_incoming (row_number, {_COLUMNS}) FROM STDIN WITH (FORMAT csv, NULL '{_NULL}')",
-            _LineReader(_copy_lines(rows)),
-        )
-        cursor.execute("ANALYZE rating_incoming")
-
-
-def load_version_rows(version: DeckVersion) -> None:
-    """Have the rows of another version in place of a file's."""
-    sql, params = rates_of(version).order_by().values("id", *CONTENT).query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(_DROP)
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE rating_incoming (row_number, {_COLUMNS}) ON COMMIT DROP AS {sql}", params
-        )
-
-
-def compare(draft: DeckVersion) -> None:
-    """Find for each incoming row the draft's row that it speaks of, and whether it says anything new."""
-    sql, params = rates_of(draft).order_by().values("id", *CONTENT).query.sql_with_params()
-    content_i, content_b = (", ".join(f"{table}.{name}" for name in CONTENT) for table in "ib")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE TEMPORARY TABLE rating_before ON COMMIT DROP AS {sql}",
+            "SELECT count(*) FILTER (WHERE tab = 'new'), count(*) FILTER (WHERE tab = 'dearer'),"  # noqa: S608  ours
+            " count(*) FILTER (WHERE tab = 'cheaper'), count(*) FILTER (WHERE tab = 'other'),"
+            " count(*) FILTER (WHERE tab = 'removed'),"
+            " coalesce(avg(change) FILTER (WHERE tab IN ('dearer', 'cheaper')), 0),"
+            f" count(*) FILTER (WHERE jumps), count(*) FILTER (WHERE below_cost) FROM ({changes}) c",
             params,
         )
-        cursor.execute(
-            "CREATE TEMPORARY TABLE rating_compared ON COMMIT DROP AS"  # noqa: S608  names are ours
-            " SELECT DISTINCT ON (i.row_number) i.row_number, b.id AS before_id, b.rate AS old_rate,"
-            " i.rate AS new_rate,"
-            " i.cost_rate, i.blocked, b.id IS NOT NULL"
-            f" AND ROW({content_i}) IS NOT DISTINCT FROM ROW({content_b}) AS same"
-            f" FROM rating_incoming i LEFT JOIN rating_before b ON {_SAME_ROW} ORDER BY i.row_number, b.id"
-        )
+        created, raised, lowered, other, removed, rise, jumps, below_cost = cursor.fetchone()
+    rows_before = before.row_count if before else 0
+    return DraftDifference(
+        created=created, raised=raised, lowered=lowered, other=other, removed=removed,
+        same=max(rows_before - raised - lowered - other - removed, 0), rows_before=rows_before,
+        rise=Decimal(rise), jumps=jumps, below_cost=below_cost,
+    )  # fmt: skip
 
 
-def measured(*, ends_unlisted: bool) -> Difference:
-    """The counts of the comparison; `ends_unlisted` counts the rows that the file does not name as removed."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT count(*) FILTER (WHERE before_id IS NULL),
-                   count(*) FILTER (WHERE before_id IS NOT NULL AND new_rate > old_rate),
-                   count(*) FILTER (WHERE before_id IS NOT NULL AND new_rate < old_rate),
-                   count(*) FILTER (WHERE before_id IS NOT NULL AND new_rate = old_rate AND NOT same),
-                   count(*) FILTER (WHERE same),
-                   (SELECT count(*) FROM rating_before),
-                   coalesce(avg(new_rate / old_rate - 1) FILTER (WHERE old_rate > 0 AND new_rate <> old_rate), 0),
-                   count(*) FILTER (WHERE before_id IS NOT NULL AND NOT blocked
-                                      AND (new_rate > 5 * old_rate OR new_rate = 0) AND new_rate <> old_rate),
-                   count(*) FILTER (WHERE new_rate < cost_rate AND NOT blocked)
-              FROM rating_compared
-            """
-        )
-        created, raised, lowered, other, same, before, rise, jumps, below_cost = cursor.fetchone()
-        cursor.execute("SELECT count(DISTINCT before_id) FROM rating_compared WHERE before_id IS NOT NULL")
-        (named,) = cursor.fetchone()
-    return Difference(
-        created=created,
-        raised=raised,
-        lowered=lowered,
-        other=other,
-        same=same,
-        removed=before - named if ends_unlisted else 0,
-        rows_before=before,
-        rise=Decimal(rise),
-        jumps=jumps,
-        below_cost=below_cost,
-    )
-
-
-def write(draft: DeckVersion, *, ends_unlisted: bool) -> None:
-    """Put the differences into the draft: new and changed rows, and the ends of those they replace."""
-    ended = (
-        "SELECT b.id FROM rating_before b WHERE NOT EXISTS"
-        " (SELECT FROM rating_compared c WHERE c.before_id = b.id AND c.same)"
-        if ends_unlisted
-        else "SELECT before_id FROM rating_compared WHERE before_id IS NOT NULL AND NOT same"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO rating_rateend (draft_id, rate_id)"  # noqa: S608  names are ours
-            f" SELECT %s, r.id FROM rating_rate r WHERE r.id IN ({ended}) AND r.valid_from_version <> %s",
-            [draft.pk, draft.number],
-        )
-        cursor.execute(
-            f"DELETE FROM rating_rate WHERE id IN ({ended}) AND deck_id = %s AND valid_from_version = %s",  # noqa: S608  names are ours
-            [draft.deck_id, draft.number],
-        )
-        cursor.execute(
-            f"INSERT INTO rating_rate (deck_id, valid_from_version, {_COLUMNS})"  # noqa: S608  names are ours
-            f" SELECT %s, %s, {', '.join(f'i.{name}' for name in CONTENT)} FROM rating_incoming i"
-            " JOIN rating_compared c USING (row_number) WHERE NOT c.same ORDER BY i.key, i.row_number",
-            [draft.deck_id, draft.number],
-        )
-
-
-def _copy_lines(rows: Iterable[ParsedRow]) -> Iterator[str]:
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\n")
-    for parsed in rows:
-        writer.writerow([parsed.row, parsed.terms.prefix, parsed.key, *_stored(parsed.terms)])
-        if line.tell() > 65536:
-            yield line.getvalue()
-            line.seek(0)
-            line.truncate()
-    yield line.getvalue()
-
-
-def _stored(terms: RateTerms) -> list[Any]:
-    return [_stored_value(name, getattr(terms, name)) for name in CONTENT[2:]]
-
-
-def _stored_value(name: str, value: Any) -> Any:
-    if value is None:
-        return _NULL
-    if name == "tiers":
-        return tiers_text(value)
-    return value.isoformat() if name in ("effective_from", "effective_to") else value
-
-
-class _LineReader:
-    """What COPY reads from: pieces of text behind a file's `read`."""
-
-    def __init__(self, pieces: Iterator[str]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        while len(self._rest) < size and (piece := next(self._pieces, None)) is not None:
-            self._rest += piece.encode()
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-
-def counts_of(difference: Difference, *, read: int, skipped: int, error: int) -> Mapping[str, int]:
-    """The counts of a receipt: read = created + changed + same + skipped + error."""
+def difference_counts(draft: DeckVersion) -> Mapping[str, int]:
+    """How many rows each tab has, against the version that the draft was drawn from."""
+    found = measure(draft, drawn_from(draft))
     return {
-        "read": read,
-        "created": difference.created,
-        "changed": difference.changed,
-        "raised": difference.raised,
-        "lowered": difference.lowered,
-        "other": difference.other,
-        "same": difference.same,
-        "skipped": skipped,
-        "error": error,
-        "removed": difference.removed,
-    }
+        Tab.NEW.value: found.created, Tab.DEARER.value: found.raised, Tab.CHEAPER.value: found.lowered,
+        Tab.OTHER.value: found.other, Tab.SAME.value: found.same, Tab.REMOVED.value: found.removed,
+        Tab.BELOW_COST.value: found.below_cost,
+    }  # fmt: skip
+
+
+def difference_page(draft: DeckVersion, tab: str, cursor: str = "", limit: int = 50) -> Page[ChangedRow]:
+    """One page of a tab, the largest changes first, by key where there is none.
+
+    `cursor` is the `next_cursor` of the page before; 1 to 200 rows. Raises Malformed, ValueError for an unknown tab.
+    """
+    wanted = Tab(tab)
+    view = f"difference {draft.pk} {wanted}"
+    query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+    asked = page_request(query, view=view)
+    found = _rows(draft, wanted, after=asked.after, limit=asked.limit + 1)
+    page = asked.page(found, lambda row: row[0], view=view)
+    return Page([row for _key, row in page.items], page.next_cursor)
+
+
+def drawn_from(draft: DeckVersion) -> DeckVersion | None:
+    """The version whose rows a draft is compared with: the latest one published before it."""
+    published = DeckVersion.objects.filter(deck_id=draft.deck_id, state=DeckVersion.State.PUBLISHED)
+    return published.filter(number__lt=draft.number).order_by("-number").first()
+
+
+def sides_sql(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, str, dict[str, Any]]:
+    """Queries for the rows that only the draft has and for those that only the version before had."""
+    select = f"SELECT id, {_COLUMNS} FROM rating_rate"  # noqa: S608  names are ours
+    ids = {"draft": draft.pk, "deck": draft.deck_id, "number": draft.number}
+    if draft.state in UNPUBLISHED and draft.base == (before.number if before else 0):
+        ended = f"{select} WHERE id IN (SELECT rate_id FROM rating_rateend WHERE draft_id = %(draft)s)"  # noqa: S608
+        return f"{select} WHERE deck_id = %(deck)s AND valid_from_version = %(number)s", ended, ids
+    new, new_params = _named(*ids_sql(draft), name="new")
+    old, old_params = _named(*_ids_before(before), name="old")
+    return (
+        f"{select} WHERE id IN ({new} EXCEPT {old})",
+        f"{select} WHERE id IN ({old} EXCEPT {new})",
+        new_params | old_params,
+    )
+
+
+def _rows(draft: DeckVersion, tab: Tab, *, after: Key | None, limit: int) -> list[tuple[Key, ChangedRow]]:
+    before = drawn_from(draft)
+    changes, params = _unchanged(draft, before) if tab == Tab.SAME else _changes(draft, before)
+    condition = "below_cost" if tab == Tab.BELOW_COST else "tab = %(tab)s"
+    rank = _RANKS.get(tab, "0::numeric")
+    if after is not None:
+        condition += f" AND ({rank}, key, id) > (%(rank)s, %(key)s, %(id)s)"
+        params |= dict(zip(("rank", "key", "id"), [Decimal(after[0]), *after[1:]], strict=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {rank}, key, id, prefix, destination, carrier, band, old_rate, new_rate, rate_unit, cost_rate,"  # noqa: S608  ours
+            f" change * 100 FROM ({changes}) c WHERE {condition} ORDER BY {rank}, key, id LIMIT %(limit)s",
+            {**params, "tab": tab.value, "limit": limit},
+        )
+        return [([str(rank), key, row_id], ChangedRow(row_id, *row)) for rank, key, row_id, *row in cursor.fetchall()]
+
+
+def _changes(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, dict[str, Any]]:
+    """The rows that only one of the two has, brought together where they speak of the same calls."""
+    made, ended, params = sides_sql(draft, before)
+    sells = Deck.objects.filter(pk=draft.deck_id, purpose=Deck.Purpose.SELL).exists()
+    return _CHANGES.format(made=made, ended=ended), {**params, "sells": sells}
+
+
+def _ids_before(before: DeckVersion | None) -> tuple[str, Sequence[Any]]:
+    return ids_sql(before) if before else ("SELECT 0::bigint WHERE false", ())
+
+
+def _named(sql: str, params: Sequence[Any], *, name: str) -> tuple[str, dict[str, Any]]:
+    """The query with named parameters in place of positional ones, so that it can stand in a statement twice."""
+    names = [f"{name}_{place}" for place in range(len(params))]
+    return sql % tuple(f"%({one})s" for one in names), dict(zip(names, params, strict=True))
+
+
+def _unchanged(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, dict[str, Any]]:
+    """The rows that the draft shares with the version before, and those that it only wrote again."""
+    changes, params = _changes(draft, before)
+    shared, shared_params = _named(*_shared_sql(draft), name="shared")
+    old, old_params = _named(*_ids_before(before), name="before")
+    columns = "id, key, prefix, destination, carrier, band, old_rate, new_rate, rate_unit, cost_rate, change, tab"
+    return (
+        f"SELECT {columns} FROM ({changes}) paired WHERE tab = 'same' UNION ALL"  # noqa: S608  names are ours
+        ' SELECT id, key COLLATE "C", prefix, destination, carrier, band, rate, rate, rate_unit, cost_rate,'
+        " NULL, 'same'"
+        f" FROM ({shared}) shared WHERE id IN ({old})",
+        params | shared_params | old_params,
+    )
+
+
+def _shared_sql(draft: DeckVersion) -> tuple[str, Sequence[Any]]:
+    wanted = ("id", "key", "prefix", "destination", "carrier", "band", "rate", "rate_unit", "cost_rate")
+    rows = rates_of(draft).exclude(valid_from_version=draft.number).order_by().values(*wanted)
+    sql, params = rows.query.sql_with_params()
+    return sql, tuple(params)

@@ -5,6 +5,7 @@ ends, and the rows of its own.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,14 +13,15 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Collate
 
-from rating.compiled import CompiledVersion, compile_version
 from rating.formats.directives import dates_text, read_dates
 from rating.formats.fields import tiers
-from rating.models import DeckVersion, Rate, RateEnd, TimeBand
+from rating.models import Deck, DeckVersion, Rate, RateEnd, TimeBand
 from rating.terms import BandTerms, RateTerms, TierTerms, VersionTerms
+from rating.timetable import SECOND
 
 State = DeckVersion.State
 LASTING = (State.PUBLISHED, State.WITHDRAWN)
+UNPUBLISHED = (State.DRAFT, State.PROPOSED)
 
 # Everything of a row that is not its place in the history of versions; the order is that of all set-based statements.
 CONTENT = (
@@ -37,7 +39,7 @@ EXPORT_ORDER: tuple[Combinable, ...] = (
 
 def rates_of(version: DeckVersion) -> QuerySet[Rate]:
     """The rows that the version consists of."""
-    is_draft = version.state == State.DRAFT
+    is_draft = version.state in UNPUBLISHED
     number = version.base if is_draft else version.number
     unpublished = DeckVersion.objects.filter(deck_id=version.deck_id).exclude(state__in=LASTING).values("number")
     inherited = (
@@ -50,6 +52,31 @@ def rates_of(version: DeckVersion) -> QuerySet[Rate]:
         return rows.filter(inherited)
     ended = RateEnd.objects.filter(draft=version).values("rate_id")
     return rows.filter((inherited & ~Q(pk__in=ended)) | Q(valid_from_version=version.number))
+
+
+def in_force_first(versions: QuerySet[DeckVersion], at: datetime) -> QuerySet[DeckVersion]:
+    """Of one deck's versions those that have taken effect, the one in force at `at` first."""
+    return versions.filter(state=State.PUBLISHED, effective_from__lte=at).order_by("-effective_from", "-number")
+
+
+def latest_version(deck: Deck) -> DeckVersion | None:
+    """The published version with the highest number: what the next draft starts from."""
+    published = DeckVersion.objects.filter(deck=deck, state=State.PUBLISHED)
+    return published.select_related("deck__carrier").order_by("-number").first()
+
+
+def version_in_force(deck: Deck, at: datetime) -> DeckVersion | None:
+    """The published version with the greatest effective instant <= `at`; of equals the later number."""
+    return in_force_first(DeckVersion.objects.filter(deck=deck), at).select_related("deck__carrier").first()
+
+
+def standing(version: DeckVersion, at: datetime, *, in_force_id: int | None) -> str:
+    """scheduled, live or superseded for a published version at an instant; its stored state otherwise."""
+    if version.state != State.PUBLISHED or version.effective_from is None:
+        return str(version.state)
+    if version.effective_from > at:
+        return "scheduled"
+    return "live" if version.pk == in_force_id else "superseded"
 
 
 def bands_of(version: DeckVersion) -> list[BandTerms]:
@@ -72,18 +99,8 @@ def head_of(version: DeckVersion) -> VersionTerms:
         rounding=deck.rounding,
         decimals=deck.decimals,
         effective_from=version.effective_from,
+        units_per_second=SECOND if deck.plan_id else 1,
     )
-
-
-def compiled(version: DeckVersion) -> CompiledVersion:
-    """The version ready for look-ups; reads all of its rows. Raises TermsRefused when a row cannot be priced."""
-    return compile_version(head_of(version), rows=keyed_rows(rates_of(version)), bands=bands_of(version))
-
-
-def keyed_rows(rates: QuerySet[Rate]) -> Iterator[RateTerms]:
-    """The rows as the engine wants them: the prefix is what a number's key is compared with."""
-    rows = rates.values_list("id", *CONTENT).iterator(chunk_size=20_000)
-    return (_terms((rate_id, key, key, *values)) for rate_id, _prefix, key, *values in rows)
 
 
 def distinct_terms(rates: QuerySet[Rate]) -> Iterator[RateTerms]:

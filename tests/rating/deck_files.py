@@ -1,15 +1,17 @@
 """Decks for the tests of this room."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from billing_platform.auth import Caller
 from rating import tariffs
-from rating.decks import Publication
+from rating.decks import Publication, approve_version
 from rating.imports import ImportOrder, ImportReceipt, apply_import, preview_import
 from rating.models import Deck, TariffProfile
 
-ADMIN = Caller("person", "1", name="rita")
+ADMIN = Caller("person", "1", name="rita", roles=frozenset({"rate_admin"}))
+FINANCE = Caller("person", "2", name="fiona", roles=frozenset({"finance"}))
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "decks"
 
@@ -40,11 +42,13 @@ def publish(
     correction: bool = False,
     columns: str = COLUMNS,
 ) -> ImportReceipt:
-    """Import the lines and publish; guard rails are confirmed."""
+    """Import the lines and publish; guard rails are confirmed, and the second person agrees where one is needed."""
     order = ImportOrder(
         code, csv_of(*lines, columns=columns), mode=mode, publication=Publication(effective_from, correction=correction)
     )
     receipt = apply_import(order, caller=ADMIN, confirm=token_of(order))
+    if receipt.version is not None and receipt.version.approvers:
+        receipt = replace(receipt, version=approve_version(receipt.version.version_id, caller=FINANCE))
     tariffs.refresh()
     return receipt
 

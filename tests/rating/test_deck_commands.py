@@ -58,6 +58,19 @@ def test_an_export_imported_again_changes_nothing(deck_file):
     assert DeckVersion.objects.count() == 1
 
 
+def test_a_workbook_comes_back_without_a_change(tmp_path):
+    make_deck("cn", "010,0.60,60,60", "021,0.30,60,6")
+    book = tmp_path / "cn.xlsx"
+
+    assert run("deck_export", "cn", "--xlsx", str(book))[0] == 0
+    code, output = run("deck_import", str(book), "--deck", "cn", "--mode", "replace", "--apply", "--format", "json")
+
+    counts = json.loads(output)["counts"]
+    assert (code, counts["same"], counts["created"] + counts["changed"] + counts["removed"]) == (0, 2, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["cn.xlsx"]
+    assert run("deck_export", "cn", "--xlsx", str(tmp_path / "nowhere" / "cn.xlsx"))[0] == 2
+
+
 def test_faulty_rows_end_with_exit_3_and_are_named(deck_file):
     make_deck("cn", "010,0.60,60,60")
 
@@ -112,3 +125,43 @@ def test_revert_is_a_dry_run_until_told_otherwise():
         first.content_hash,
     )
     assert run("deck_diff", "cn", "1", "3", "--format", "json")[0] == 0
+
+
+def test_a_large_import_leaves_a_proposal_and_says_who_may_approve_it(deck_file, settings):
+    settings.RATING_SECOND_PERSON_ROWS = 0
+    make_deck("cn", "010,0.60,60,60")
+
+    code, output = run(
+        "deck_import", deck_file(csv_of("010,0.61,60,60")), "--deck", "cn", "--apply", "--format", "json"
+    )
+
+    version = decks.load_version("cn", 2)
+    envelope = json.loads(output)
+    assert (code, version.state, version.proposed_by) == (4, "proposed", "command:deck_import")
+    assert envelope["items"][-1] == {
+        "state": "proposed",
+        "approve": f"/admin/rating/deckversion/{version.pk}/change/",
+        "roles": ["finance", "rate_admin"],
+    }
+    assert [error["code"] for error in envelope["errors"]] == ["approval_needed"]
+
+
+def test_a_large_revert_leaves_a_proposal_too(settings):
+    make_deck("cn", "010,0.60,60,60")
+    publish("cn", "010,0.61,60,60")
+    settings.RATING_SECOND_PERSON_ROWS = 0
+
+    assert run("deck_revert", "cn", "--to", "1", "--apply")[0] == 4
+
+    assert decks.load_version("cn", 3).state == "proposed"
+
+
+def test_a_country_mode_and_a_template_are_named_on_the_command_line(deck_file):
+    make_deck("cn", "010,0.60,60,60", "0044,2,60,60", "0049,2,60,60")
+    name = deck_file(b"prefix,rate,first_increment,next_increment\n0044,2,60,60\n0044207,1,60,60\n")
+
+    code, output = run(
+        "deck_import", name, "--deck", "cn", "--mode", "country", "--template", "native", "--format", "json"
+    )
+    assert (code, json.loads(output)["counts"]["created"], json.loads(output)["counts"]["removed"]) == (0, 1, 0)
+    assert run("deck_import", name, "--deck", "cn", "--template", "nobody")[0] == 2

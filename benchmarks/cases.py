@@ -135,6 +135,40 @@ def counter_memory(bench: Bench) -> dict[str, float]:
     return {"value": bench.stack.memory_mb("counter")}
 
 
+def engine_calls(bench: Bench) -> dict[str, float]:
+    return _measured("benchmarks.engine_speed", {"seconds": bench.seconds})
+
+
+def deck_import(_: Bench) -> dict[str, float]:
+    return _measured("benchmarks.deck_speed", {"what": "import"})
+
+
+def deck_compile(_: Bench) -> dict[str, float]:
+    return _measured("benchmarks.deck_speed", {"what": "compile"})
+
+
+def numbers_read(_: Bench) -> dict[str, float]:
+    return _measured("benchmarks.deck_speed", {"what": "numbers"})
+
+
+def prices_explained(_: Bench) -> dict[str, float]:
+    return _measured("benchmarks.deck_speed", {"what": "explain"})
+
+
+def _measured(module: str, plan: dict[str, object]) -> dict[str, float]:
+    return {name: float(str(figure)) for name, figure in _driven(module, plan).items()}
+
+
+def month_priced_again(bench: Bench) -> dict[str, float]:
+    """In a database of its own, seeded in the first round."""
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.rerating", "--keep", str(bench.stack.directory / "rerating")],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    answer: dict[str, float] = json.loads(run.stdout)
+    return answer
+
+
 CASES = [
     Case("P1", "one record per POST, 64 connections", "records/s", 1.5, single_posts, per_yardstick=True),
     Case("P2a", "1,000 records per POST, array", "records/s", 6, array_posts, per_yardstick=True),
@@ -143,6 +177,12 @@ CASES = [
     Case("P3b", "gRPC EndServices, batches of 200", "uses/s", 8, batch_calls, per_yardstick=True),
     Case("P4", "POST to ledger at 200/s, p99 (p50 target 10)", "ms", 50, latency_at_200, at_most=True),
     Case("P5", "gate, added latency at 200/s, p99 (p50 target 2)", "ms", 15, gate_latency, at_most=True),
+    Case("P6", "price_call, 100,000 prefixes, 6 bands, one core", "calls/s", 200_000, engine_calls),
+    Case("P7a", "deck of 170,000 rows: parse, validate, diff, publish", "s", 15, deck_import, at_most=True),
+    Case("P7b", "deck of 300,000 prefixes compiled, while look-ups are cold", "s", 3, deck_compile, at_most=True),
+    Case("P7c", "read_number and carrier, one core", "numbers/s", 300_000, numbers_read),
+    Case("P7d", "rate_explain --input, with losers", "lines/s", 2_000, prices_explained),
+    Case("P9", "re-rating 1,000,000 records, dry run on two processes", "records/s", 50_000, month_priced_again),
     Case("P12a", "P1 on one single account", "records/s", None, single_posts_one_account),
     Case("P12b", "P2 on one single account", "records/s", None, array_posts_one_account),
     Case("P14a", "memory of a web worker", "MB", 180, web_memory, at_most=True),

@@ -1,8 +1,8 @@
-"""A deck version compiled for look-up: immutable, shared by all calls of a process, independent of the rows' order.
+"""A deck version compiled for look-up: shared by all calls of a process, independent of the rows' order.
 
-A dict leads from each prefix to its candidates, best first; per leading three characters the prefix lengths that
+A mapping leads from each prefix to its candidates, best first; per leading three characters the prefix lengths that
 occur are listed, so a look-up costs at most one probe per character of the number, whatever the size of the deck.
-Rows with the same terms share one compiled Term.
+Rows with the same terms share one compiled Term. What a version says never changes; how much of it is in memory may.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 from rating.call import Call
@@ -27,26 +27,45 @@ class Term:
     """What rows with equal terms have in common: when they are active, for whom, and their arithmetic.
 
     `bit` is the band's bit (or ALWAYS); `is_open`: the band is the only condition; `preference`: smaller wins;
-    `order`: the same with what decides between equals, down to a digest of the content.
+    `timed`: the arithmetic for calls. What few calls ask for is worked out when the first one does.
     """
 
     __slots__ = (
-        "band", "bit", "blocked", "carrier", "counted", "is_open", "kind", "order", "preference", "priority", "reach",
-        "since", "timed", "until",
+        "_counted", "_head", "_is_counted", "_order", "_row", "band", "bit", "blocked", "carrier", "is_open", "kind",
+        "preference", "priority", "reach", "since", "timed", "until",
     )  # fmt: skip
 
     def __init__(self, row: RateTerms, *, band: Band | None, head: VersionTerms) -> None:
+        self._row, self._head = row, head
+        self._order: tuple[Any, ...] | None = None
         self.band, self.bit = band, band.bit if band else ALWAYS
         self.blocked, self.carrier, self.reach, self.kind = row.blocked, row.carrier, row.reach, row.kind
         self.since = instant_of(row.effective_from) if row.effective_from else -FOREVER
         self.until = instant_of(row.effective_to) if row.effective_to else FOREVER
-        self.timed, self.counted = _ladders(row, head)
+        self.timed = _timed(row, head)
+        self._counted = _counted(row, head) if row.kind else None
+        self._is_counted = bool(row.kind)
         self.is_open = not (row.kind or row.carrier or row.reach or row.effective_from or row.effective_to)
         self.priority = row.priority if row.priority is not None else _band_priority(band)
         self.preference = (-self.priority, not row.carrier, not row.reach)
-        ladder = self.timed or self.counted
-        assert ladder is not None  # every kind has one of the two
-        self.order = (*self.preference, ladder.first_cost, sha256(repr(_CONTENT(row)).encode()).digest())
+
+    @property
+    def counted(self) -> Ladder | None:
+        """The arithmetic for counted kinds. A row for any kind has been found sound by the making of `timed`."""
+        if not self._is_counted:
+            self._counted = _counted(self._row, self._head)
+            self._is_counted = True
+        return self._counted
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """The preference with what decides between equals: the first increment's cost, then a digest of the content."""
+        if self._order is None:
+            ladder = self.timed or self.counted
+            assert ladder is not None  # every kind has one of the two
+            digest = sha256(repr(_CONTENT(self._row)).encode()).digest()
+            self._order = (*self.preference, ladder.first_cost, digest)
+        return self._order
 
     def ladder(self, kind: str) -> Ladder | None:
         """The arithmetic for a kind of quantity; None when the term does not price it."""
@@ -54,8 +73,9 @@ class Term:
 
     @property
     def always_counts(self) -> bool:
-        """No band, no carrier and no period of its own stands in its way."""
-        return self.bit == ALWAYS and not self.carrier and self.since == -FOREVER and self.until == FOREVER
+        """No band that ever ends, no carrier and no period of its own stands in its way."""
+        always = self.band is None or self.band.is_always
+        return always and not self.carrier and self.since == -FOREVER and self.until == FOREVER
 
     def serves(self, call: Call) -> bool:
         """Do the selectors fit the call, whatever its carrier?"""
@@ -72,10 +92,16 @@ class Term:
 
 @dataclass(slots=True, eq=False)
 class Candidates:
-    """The terms of one prefix, best first. `tied`: some differ only in when their bands began."""
+    """The terms of one prefix, best first. `tied`: some differ only in when their bands began. `points`: the instants
+    at which the period of one of them begins or ends, in order."""
 
     terms: tuple[Term, ...]
     tied: bool
+    points: tuple[int, ...]
+
+    def next_point(self, instant: int) -> int:
+        """The first point after an instant, FOREVER when there is none."""
+        return next((point for point in self.points if point > instant), FOREVER)
 
 
 class Rows(NamedTuple):
@@ -85,23 +111,54 @@ class Rows(NamedTuple):
     destinations: tuple[str, ...]
 
 
+Disabled = tuple[tuple[int, str], ...]  # rate ids and band names
+# Longest first: per leading characters of a number the prefix lengths to probe, and those for every other number.
+Lengths = tuple[Mapping[str, tuple[int, ...]], tuple[int, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class Content:
+    """The rows of a version by prefix, with the prefix lengths that occur.
+
+    Complete at all times. Who keeps versions may exchange the mappings for others that answer the same - some hold all
+    rows, some fetch them - one by one and while calls are priced: each is right beside any other.
+    """
+
+    candidates: Mapping[str, Candidates]
+    rows: Mapping[str, Rows]
+    disabled: Mapping[str, Disabled]
+    lengths: Lengths
+
+    def become(self, other: "Content") -> None:
+        """Take over the mappings of another content of the same version."""
+        self.rows, self.disabled = other.rows, other.disabled
+        self.candidates, self.lengths = other.candidates, other.lengths
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledVersion:
     """One version of a deck, ready for look-ups. `in_force_from` is an instant."""
 
     head: VersionTerms
-    candidates: Mapping[str, Candidates]
-    rows: Mapping[str, Rows]
-    disabled: Mapping[str, tuple[tuple[int, str], ...]]  # rate ids and band names
-    lengths: Mapping[str, tuple[int, ...]]
-    short_lengths: tuple[int, ...]
+    content: Content
     bands: tuple[Band, ...]
-    points: tuple[int, ...]
     zone: ZoneInfo
     currency: str
     is_raw: bool
     in_force_from: int
     _timetables: dict[Calendar, Timetable] = field(default_factory=dict, repr=False)
+
+    @property
+    def candidates(self) -> Mapping[str, Candidates]:
+        return self.content.candidates
+
+    @property
+    def rows(self) -> Mapping[str, Rows]:
+        return self.content.rows
+
+    @property
+    def disabled(self) -> Mapping[str, Disabled]:
+        return self.content.disabled
 
     def timetable(self, calendar: Calendar) -> Timetable:
         """When the bands are active under this calendar; kept for the last few calendars."""
@@ -109,7 +166,7 @@ class CompiledVersion:
         if timetable is None:
             if len(self._timetables) >= CALENDARS_KEPT:
                 self._timetables.clear()
-            timetable = Timetable(self.bands, zone=self.zone, calendar=calendar, points=self.points)
+            timetable = Timetable(self.bands, zone=self.zone, calendar=calendar)
             self._timetables[calendar] = timetable
         return timetable
 
@@ -119,13 +176,14 @@ class CompiledVersion:
 
     def prefixes_of(self, key: str) -> list[tuple[str, Candidates]]:
         """The prefixes of the key that have enabled rates, longest first."""
-        prefixes = (key[:size] for size in range(len(key), -1, -1))
-        return [(prefix, self.candidates[prefix]) for prefix in prefixes if prefix in self.candidates]
+        prefixes, candidates = (key[:size] for size in range(len(key), -1, -1)), self.content.candidates
+        return [(prefix, found) for prefix in prefixes if (found := candidates.get(prefix)) is not None]
 
     def row_of(self, prefix: str, term: Term) -> tuple[int, str]:
         """The rate id and the destination of the row that has these terms on a prefix."""
-        place = self.candidates[prefix].terms.index(term)
-        rows = self.rows[prefix]
+        rows, terms = self.content.rows[prefix], self.content.candidates[prefix].terms
+        # By content: the term may come from a copy of these rows that is no longer in memory.
+        place = terms.index(term) if term in terms else [one.order for one in terms].index(term.order)
         return rows.rate_ids[place], rows.destinations[place]
 
 
@@ -133,24 +191,26 @@ def compile_version(
     head: VersionTerms, *, rows: Iterable[RateTerms], bands: Sequence[BandTerms] = ()
 ) -> CompiledVersion:
     """Compile the rows of a version. Pure. Raises TermsRefused when a row cannot be priced."""
-    compiler = _Compiler(head, bands)
-    disabled: dict[str, list[tuple[int, str]]] = {}
+    shared = Shared(head, bands)
+    gathered = Gathered(shared)
+    terms: dict[Any, Term] = {}
     for row in rows:
         if row.enabled:
-            compiler.add(row)
+            content = _CONTENT(row)
+            term = terms.get(content) or terms.setdefault(content, shared.term(row))
+            gathered.add(row.prefix, term, row.rate_id, row.destination)
         else:
-            disabled.setdefault(row.prefix, []).append((row.rate_id, row.band))
-    candidates, named = compiler.finished()
-    lengths, short_lengths = _lengths(candidates)
+            gathered.disable(row.prefix, row.rate_id, row.band)
+    return version_of(shared, gathered.content())
+
+
+def version_of(shared: "Shared", content: Content) -> CompiledVersion:
+    """The compiled version with this content."""
+    head = shared.head
     return CompiledVersion(
         head=head,
-        candidates=candidates,
-        rows=named,
-        disabled={prefix: tuple(sorted(group)) for prefix, group in disabled.items()},
-        lengths=lengths,
-        short_lengths=short_lengths,
-        bands=compiler.bands_used(),
-        points=compiler.points(),
+        content=content,
+        bands=tuple(shared.bands.values()),
         zone=ZoneInfo(head.zone),
         currency=head.currency,
         is_raw=head.numbering == RAW,
@@ -169,59 +229,71 @@ _CONTENT = attrgetter(
 Named = tuple[Term, int, str]  # with rate id and destination
 
 
-class _Compiler:
-    """Keeps what rows share while one version is compiled."""
+class Shared:
+    """What the rows of one version share: its head, its bands, and the candidates that prefixes have in common."""
 
     def __init__(self, head: VersionTerms, bands: Sequence[BandTerms]) -> None:
         ordered = sorted(bands, key=attrgetter("name"))
-        self._head = head
-        self._bands = {band.name: Band(band, ALWAYS << place) for place, band in enumerate(ordered, start=1)}
-        self._rows: dict[str, list[Named]] = {}
-        self._destinations: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._terms: dict[Any, Term] = {}
+        self.head = head
+        self.bands = {band.name: Band(band, ALWAYS << place) for place, band in enumerate(ordered, start=1)}
         self._known: dict[tuple[Term, ...], Candidates] = {}
 
-    def add(self, row: RateTerms) -> None:
-        """Take one enabled row; of the row itself only its name is kept."""
-        self._rows.setdefault(row.prefix, []).append((self._term(row), row.rate_id, row.destination))
+    def term(self, row: RateTerms) -> Term:
+        """The terms of a row, compiled; who has many rows with the same terms gives them one. Raises TermsRefused."""
+        if row.band and row.band not in self.bands:
+            raise TermsRefused("E_BAND", f"{row.prefix!r} names an unknown band {row.band!r}")
+        return Term(row, band=self.bands.get(row.band), head=self.head)
 
-    def finished(self) -> tuple[dict[str, Candidates], dict[str, Rows]]:
-        """Per prefix its candidates and rows, in an order that depends on their content only."""
-        candidates: dict[str, Candidates] = {}
-        rows: dict[str, Rows] = {}
-        for prefix, group in self._rows.items():
-            if len(group) > 1:
-                group.sort(key=_order)
-            terms, rate_ids, destinations = zip(*group, strict=True)
-            candidates[prefix] = self._candidates(terms)
-            rows[prefix] = Rows(rate_ids, self._destinations.setdefault(destinations, destinations))
-        return candidates, rows
+    def forget(self) -> None:
+        """Let go of the candidates; those in use stay with their users."""
+        self._known = {}
 
-    def _candidates(self, terms: tuple[Term, ...]) -> Candidates:
+    def candidates(self, terms: tuple[Term, ...]) -> Candidates:
+        """The candidates of a prefix that has these terms, in this order."""
         known = self._known.get(terms)
         if known is None:
             tied = any(a.preference == b.preference and a.band is not b.band for a, b in pairwise(terms))
-            known = self._known[terms] = Candidates(terms, tied)
+            points = {end for term in terms for end in (term.since, term.until) if -FOREVER < end < FOREVER}
+            known = self._known.setdefault(terms, Candidates(terms, tied, tuple(sorted(points))))
         return known
 
-    def bands_used(self) -> tuple[Band, ...]:
-        """The bands that some row names; others set no boundaries."""
-        used = {term.band for term in self._terms.values()}
-        return tuple(band for band in self._bands.values() if band in used)
 
-    def points(self) -> tuple[int, ...]:
-        """The instants at which some row's own period begins or ends."""
-        ends = {end for term in self._terms.values() for end in (term.since, term.until)}
-        return tuple(sorted(end for end in ends if -FOREVER < end < FOREVER))
+class Gathered:
+    """Rows on their way into a content."""
 
-    def _term(self, row: RateTerms) -> Term:
-        content = _CONTENT(row)
-        term = self._terms.get(content)
-        if term is None:
-            if row.band and row.band not in self._bands:
-                raise TermsRefused("E_BAND", f"{row.prefix!r} names an unknown band {row.band!r}")
-            term = self._terms[content] = Term(row, band=self._bands.get(row.band), head=self._head)
-        return term
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._rows: dict[str, Named | list[Named]] = {}  # a list where there are several
+        self._disabled: dict[str, list[tuple[int, str]]] = {}
+
+    def add(self, prefix: str, term: Term, rate_id: int, destination: str) -> None:
+        """Take an enabled row."""
+        row = term, rate_id, destination
+        found = self._rows.setdefault(prefix, row)
+        if found is not row:
+            if type(found) is list:
+                found.append(row)
+            else:
+                self._rows[prefix] = [cast("Named", found), row]
+
+    def disable(self, prefix: str, rate_id: int, band: str) -> None:
+        """Take a row that never wins."""
+        self._disabled.setdefault(prefix, []).append((rate_id, band))
+
+    def content(self) -> Content:
+        """Per prefix its candidates and rows, in an order that depends on their content only. What was gathered is
+        given away piece by piece, so that it is never in memory twice."""
+        candidates: dict[str, Candidates] = {}
+        rows: dict[str, Rows] = {}
+        texts: dict[tuple[str, ...], tuple[str, ...]] = {}
+        while self._rows:
+            prefix, group = self._rows.popitem()
+            named = sorted(group, key=_order) if type(group) is list else [cast("Named", group)]
+            terms, rate_ids, destinations = zip(*named, strict=True)
+            candidates[prefix] = self._shared.candidates(terms)
+            rows[prefix] = Rows(rate_ids, texts.setdefault(destinations, destinations))
+        disabled = {prefix: tuple(sorted(group)) for prefix, group in self._disabled.items()}
+        return Content(candidates, rows, disabled, _lengths(candidates))
 
 
 def _order(candidate: Named) -> tuple[Any, ...]:
@@ -244,22 +316,26 @@ def _band_priority(band: Band | None) -> Decimal:
     return Decimal(10) if terms.classes or terms.weekdays else Decimal(0)
 
 
-def _ladders(row: RateTerms, head: VersionTerms) -> tuple[Ladder | None, Ladder | None]:
-    """The arithmetic for calls and for counted kinds. A row for any kind whose lengths are parts of a unit serves
-    calls only."""
-    rounding = row.rounding or head.rounding
-    decimals = head.decimals if row.decimals is None else row.decimals
-    timed, counted = None, None
-    if row.kind in ("", VOICE):
-        timed = Ladder(row, scale=SECOND, rounding=rounding, decimals=decimals)
+def _timed(row: RateTerms, head: VersionTerms) -> Ladder | None:
+    """The arithmetic for calls."""
+    return _ladder(row, head, scale=SECOND) if row.kind in ("", VOICE) else None
+
+
+def _counted(row: RateTerms, head: VersionTerms) -> Ladder | None:
+    """The arithmetic for counted kinds. A row for any kind whose lengths are parts of a unit serves calls only."""
     scale = 1 if row.kind else head.units_per_second
     if row.kind != VOICE and (row.kind or counts_whole(row, scale)):
-        counted = Ladder(row, scale=scale, rounding=rounding, decimals=decimals)
-    return timed, counted
+        return _ladder(row, head, scale=scale)
+    return None
 
 
-def _lengths(prefixes: Iterable[str]) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
-    """The prefix lengths that occur per leading characters, longest first, and those below three characters."""
+def _ladder(row: RateTerms, head: VersionTerms, *, scale: int) -> Ladder:
+    decimals = head.decimals if row.decimals is None else row.decimals
+    return Ladder(row, scale=scale, rounding=row.rounding or head.rounding, decimals=decimals)
+
+
+def _lengths(prefixes: Iterable[str]) -> Lengths:
+    """The prefix lengths that occur per leading characters, and those below three characters."""
     heads: dict[str, set[int]] = {}
     short: set[str] = set()
     for prefix in prefixes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from math import lcm
+from math import gcd, lcm
 
 from billing_platform.money import exact_fraction, rounder_over
 from rating.terms import CAP_DISCONNECT, CAP_FREE, FREE_FIRST_N, FREE_IF_SHORTER_THAN, RateTerms
@@ -50,19 +50,19 @@ class Ladder:
     def __init__(self, row: RateTerms, *, scale: int, rounding: str, decimals: int) -> None:
         tiers = _merged(list(_tiers(row, scale)))
         ends = [*(tier[0] for tier in tiers[1:]), FOREVER]
-        costs = [Fraction(price) * increment / unit for _, price, unit, increment in tiers]
-        fee, least = exact_fraction(row.connect_fee), exact_fraction(row.min_charge)
-        limit = None if row.cap is None else exact_fraction(row.cap)
-        common = lcm(DENOMINATOR, *(amount.denominator for amount in (*costs, fee, least, limit or fee)))
+        costs = [_ratio(price, increment, unit) for _, price, unit, increment in tiers]
+        fee, least = _ratio(row.connect_fee), _ratio(row.min_charge)
+        limit = None if row.cap is None else _ratio(row.cap)
+        common = lcm(DENOMINATOR, *(denominator for _, denominator in (*costs, fee, least, limit or fee)))
         self.scale, self.denominator = scale, common
         self.tiers = tuple(
-            Tier(start, end, increment, int(cost * common), price, unit)
+            Tier(start, end, increment, _over(common, cost), price, unit)
             for (start, price, unit, increment), end, cost in zip(tiers, ends, costs, strict=True)
         )
-        self.connect_fee = int(fee * common)
-        self.cap = int(limit * common) if limit is not None and row.cap_kind == CAP_FREE else UNLIMITED
-        self.minimum = min(int(least * common), self.cap)  # the cap has the last word
-        self.cutoff = limit if row.cap_kind == CAP_DISCONNECT else None
+        self.connect_fee = _over(common, fee)
+        self.cap = _over(common, limit) if limit is not None and row.cap_kind == CAP_FREE else UNLIMITED
+        self.minimum = min(_over(common, least), self.cap)  # the cap has the last word
+        self.cutoff = Fraction(*limit) if limit is not None and row.cap_kind == CAP_DISCONNECT else None
         self.free_below = _scaled(row.free_seconds, scale) if row.free_kind == FREE_IF_SHORTER_THAN else 0
         self.rounder = rounder_over(common, rounding, decimals)
 
@@ -70,6 +70,19 @@ class Ladder:
     def first_cost(self) -> Fraction:
         """What the first increment costs."""
         return Fraction(self.tiers[0].cost, self.denominator)
+
+
+def _ratio(price: Decimal | int, times: int = 1, per: int = 1) -> tuple[int, int]:
+    """price × times / per in lowest terms: Fraction's arithmetic without its objects, for decks of many prices."""
+    numerator, denominator = exact_fraction(price).as_integer_ratio()
+    numerator, denominator = numerator * times, denominator * per
+    common = gcd(numerator, denominator)
+    return numerator // common, denominator // common
+
+
+def _over(denominator: int, ratio: tuple[int, int]) -> int:
+    """The ratio's numerator over a multiple of its denominator."""
+    return ratio[0] * (denominator // ratio[1])
 
 
 Step = tuple[int, Decimal, int, int]  # start, price, unit, increment

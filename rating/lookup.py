@@ -60,9 +60,12 @@ def find_rate(call: Call, tariff: Tariff, instant: int) -> Found | None:
         segment = link.timetable.at(instant)
         if segment.end < until:
             until = segment.end  # also of a deck that has nothing now: it may have from there on
-        found = _match(link, segment, call, instant, until)
-        if found is not None:
-            return found
+        key = call.dialled if link.version.is_raw else call.key
+        if key is not None:
+            found = _match(link, segment, key, call, instant, until)
+            if not isinstance(found, int):
+                return found
+            until = found
     return None
 
 
@@ -90,15 +93,15 @@ def _open_to(call: Call, stage: Stage) -> Iterator[Found]:
                 return
 
 
-def _match(link: Link, segment: Segment, call: Call, instant: int, until: int) -> Found | None:
-    version, active = link.version, segment.active
-    key = call.dialled if version.is_raw else call.key
-    if key is None:
-        return None
-    length, timed, candidates_of = len(key), call.kind == VOICE, version.candidates.get
-    for size in version.lengths.get(key[:HEAD], version.short_lengths):
+def _match(link: Link, segment: Segment, key: str, call: Call, instant: int, until: int) -> Found | int:
+    """The rate that counts in one deck; where there is none, the boundary until which there is none."""
+    length, timed, content, active = len(key), call.kind == VOICE, link.version.content, segment.active
+    candidates_of, (sizes, other_sizes) = content.candidates.get, content.lengths
+    for size in sizes.get(key[:HEAD], other_sizes):
         candidates = candidates_of(key[:size]) if size <= length else None
         if candidates is not None:
+            if candidates.points:
+                until = min(until, candidates.next_point(instant))
             for term in candidates.terms:
                 if term.bit & active and (term.is_open or term.fits(call, instant)):
                     if candidates.tied:
@@ -106,7 +109,7 @@ def _match(link: Link, segment: Segment, call: Call, instant: int, until: int) -
                     ladder = term.timed if timed else term.counted
                     if ladder is not None:
                         return Found(term, ladder, size, link, until)
-    return None
+    return until
 
 
 def _began_last(candidates: Candidates, best: Term, segment: Segment, call: Call, instant: int) -> Term:

@@ -90,6 +90,11 @@ class Tariff:
         named = (activation.timelines for subject in self.subjects for activation in subject.activations)
         return frozenset(chain([""], *named))
 
+    def versions(self) -> frozenset[CompiledVersion]:
+        """Every version that some call may meet."""
+        activations = (activation for subject in self.subjects for activation in subject.activations)
+        return frozenset(version for one in activations for line in one.timelines.values() for version in line)
+
     def versions_of(self, subject: Subject, carrier: str) -> list[CompiledVersion]:
         """Every version that a subject's calls of this carrier may meet at any time, once each."""
         timelines = (

@@ -3,9 +3,11 @@
 A warm answer is a look in a dict. Call `warm` before a transaction that must not wait for a cold one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from django.conf import settings
@@ -14,16 +16,16 @@ from rating.compiled import CompiledVersion
 from rating.errors import DeckUnknown
 from rating.live import calendars, compiled_versions, generations
 from rating.models import Deck, DeckVersion, TariffProfile
+from rating.on_demand import on_demand
 from rating.tariff import Activation, Subject, Tariff, single_deck_tariff
 from rating.timetable import FOREVER, Calendar
-from rating.versions import compiled
+from rating.versions import UNPUBLISHED
 
 MAIN = "main"
 ANYBODY = "*any"
 CALL_MAX = timedelta(days=31)  # a call that begins now may meet what begins until then
 HOUR = timedelta(hours=1)
 TARIFFS_MAX = 50_000
-VERSIONS_MAX = 64  # that tariffs hold on to; beyond that all are built anew from the bounded cache
 CURRENCY = "CNY"
 
 
@@ -36,22 +38,31 @@ class TariffKey(NamedTuple):
     subject: str
 
 
-class _Version(NamedTuple):
+class Published(NamedTuple):
     """A published version: where it stands, without its rows."""
 
     id: int
     number: int
     effective_from: datetime
+    row_count: int
+
+
+Timeline = tuple[Published, ...]
+Met = Callable[[Timeline], tuple[CompiledVersion, ...]]  # the versions of a deck that a question asks about
 
 
 @dataclass(slots=True)
-class _Present:
-    """What is known at one generation of tariffs and calendar. Replaced as a whole, never cleaned."""
+class Present:
+    """What is known at one generation of tariffs and calendar; with `known_at`, what was known then.
+
+    Replaced as a whole, never cleaned.
+    """
 
     generation: tuple[int, int]
     calendar: Calendar
-    families: Mapping[str, Mapping[str, tuple[_Version, ...]]]  # family -> carrier ("" = any) -> versions in order
-    decks: Mapping[str, tuple[str, tuple[_Version, ...]]]  # deck code -> currency, versions in order
+    families: Mapping[str, Mapping[str, Timeline]]  # family -> carrier ("" = any) -> versions in order
+    decks: Mapping[str, tuple[str, Timeline]]  # deck code -> currency, versions in order
+    known_at: datetime | None = None
     versions: dict[int, CompiledVersion] = field(default_factory=dict)
     profiles: dict[TariffKey, list[TariffProfile]] = field(default_factory=dict)
     tariffs: dict[object, Tariff] = field(default_factory=dict)
@@ -59,17 +70,22 @@ class _Present:
 
 class _Holder:
     def __init__(self) -> None:
-        self._present: _Present | None = None
+        self._present: Present | None = None
 
-    def present(self) -> _Present:
+    def present(self) -> Present:
         generation = generations.number("tariffs"), generations.number("calendar")
         present = self._present
         if present is None or present.generation != generation:
-            present = self._present = _read_present(generation)
+            present = self._present = read_present(generation, calendar=calendars.current())
         return present
 
 
 _holder = _Holder()
+
+
+def known_now() -> Present:
+    """What this process knows of the present, at most a second old."""
+    return _holder.present()
 
 
 def refresh() -> None:
@@ -83,17 +99,33 @@ def tariff_for(
     """The tariff of a use that begins at `at`. Without an assignment: one without subjects (`no_tariff`)."""
     present = _holder.present()
     key = TariffKey(plan, tenant, category, subject)
-    hour = _hour(at)
+    hour = hour_of(at)
     return present.tariffs.get((key, hour, currency)) or _load_tariff(present, key, hour=hour, currency=currency)
 
 
-def warm(keys: Iterable[tuple[str, str, str, str]], *, at: datetime, currency: str = CURRENCY) -> None:
-    """Have the tariffs of (plan, tenant, category, subject) ready, decks compiled."""
-    present, hour = _holder.present(), _hour(at)
-    for key in {TariffKey(*key) for key in keys}:
-        if (key, hour, currency) not in present.tariffs:
-            _load_tariff(present, key, hour=hour, currency=currency)
-    default_tariff(currency, at=at)
+def warm(
+    keys: Iterable[tuple[str, str, str, str]], *, at: datetime, currency: str = CURRENCY, numbers: Iterable[str] = ()
+) -> None:
+    """Have the tariffs of (plan, tenant, category, subject) ready, and where a deck of theirs is not compiled yet the
+    rates on these numbers (keys)."""
+    present, hour, wanted = _holder.present(), hour_of(at), {TariffKey(*key) for key in keys}
+    cold = [key for key in wanted if (key, hour, currency) not in present.tariffs]
+    if cold:
+        _read_chains(present, cold)
+    for key in cold:
+        _load_tariff(present, key, hour=hour, currency=currency)
+    tariffs = (present.tariffs.get((key, hour, currency)) for key in wanted)
+    _fetch(chain([default_tariff(currency, at=at)], tariffs), numbers)
+
+
+def _fetch(tariffs: Iterable[Tariff | None], numbers: Iterable[str]) -> None:
+    """Ask for the numbers once in each version that answers on demand: what it fetched, it keeps."""
+    cold = set(compiled_versions.cold())
+    if cold:
+        met = {version for tariff in tariffs if tariff is not None for version in tariff.versions()}
+        for number in set(numbers):
+            for version in met & cold:
+                version.candidates.get(number)
 
 
 def default_tariff(currency: str, *, at: datetime) -> Tariff | None:
@@ -113,44 +145,54 @@ def deck_tariff(code: str, *, at: datetime, version: int | None = None) -> Tarif
         found = DeckVersion.objects.filter(deck__code=code, number=version).values_list("pk", "state").first()
         if found is None:
             raise DeckUnknown(deck=code, version=version)
-        return single_deck_tariff([_always(found[0], is_draft=found[1] == "draft")], calendar=present.calendar)
+        return single_deck_tariff([_always(found[0], is_draft=found[1] in UNPUBLISHED)], calendar=present.calendar)
     tariff = _deck_tariff(present, code, at)
     if tariff is None:
         raise DeckUnknown(deck=code)
     return tariff
 
 
-def _hour(at: datetime) -> int:
+def hour_of(at: datetime) -> int:
     """Tariffs are kept per hour, since the versions that a call may meet depend on it. TypeError for a naive time."""
     return (at - _EPOCH) // HOUR
+
+
+def hour_begins(hour: int) -> datetime:
+    """The instant at which an hour of `hour_of` begins."""
+    return _EPOCH + hour * HOUR
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _read_present(generation: tuple[int, int]) -> _Present:
-    families: dict[str, dict[str, tuple[_Version, ...]]] = {}
-    decks: dict[str, tuple[str, tuple[_Version, ...]]] = {}
-    versions: dict[int, list[_Version]] = {}
+def read_present(generation: tuple[int, int], *, calendar: Calendar, known_at: datetime | None = None) -> Present:
+    """Every deck's published versions; with `known_at` those that were published by then."""
+    families: dict[str, dict[str, Timeline]] = {}
+    decks: dict[str, tuple[str, Timeline]] = {}
+    versions: dict[int, list[Published]] = {}
     published = DeckVersion.objects.filter(state=DeckVersion.State.PUBLISHED).order_by("effective_from", "number")
-    for deck_id, version_id, number, effective_from in published.values_list("deck", "id", "number", "effective_from"):
+    if known_at is not None:
+        published = published.filter(published_at__lte=known_at)
+    for deck_id, version_id, number, effective_from, row_count in published.values_list(
+        "deck", "id", "number", "effective_from", "row_count"
+    ):
         assert effective_from is not None  # a constraint of the table
-        versions.setdefault(deck_id, []).append(_Version(version_id, number, effective_from))
+        versions.setdefault(deck_id, []).append(Published(version_id, number, effective_from, row_count))
     for deck_id, code, family, carrier, currency in Deck.objects.values_list(
         "id", "code", "family", "carrier__code", "currency"
     ):
         timeline = tuple(versions.get(deck_id, ()))
         families.setdefault(family, {})[carrier or ""] = timeline
         decks[code] = currency, timeline
-    return _Present(generation, calendars.current(), families, decks)
+    return Present(generation, calendar, families, decks, known_at)
 
 
-def _load_tariff(present: _Present, key: TariffKey, *, hour: int, currency: str) -> Tariff:
-    if len(present.tariffs) > TARIFFS_MAX or len(present.versions) > VERSIONS_MAX:
+def _load_tariff(present: Present, key: TariffKey, *, hour: int, currency: str) -> Tariff:
+    if len(present.tariffs) > TARIFFS_MAX:
         present.tariffs.clear()
         present.profiles.clear()
-        present.versions.clear()
-    chain, skipped = _Chain(present, key, hour).resolve()
+    met = partial(met_in, present, hour=hour)
+    chain, skipped = Chain(present, key, hour=hour, levels=settings.RATING_FALLBACK_DEPTH, met=met).resolve()
     names = tuple(subject.name for subject in chain)
     # Accounts without rates of their own share the tariff of *any.
     shared = (key.plan, key.tenant, key.category, names, skipped, hour, currency)
@@ -159,21 +201,61 @@ def _load_tariff(present: _Present, key: TariffKey, *, hour: int, currency: str)
     return tariff
 
 
-class _Chain:
-    """Resolves the subjects of one key: itself or *any, then the fallback subjects, depth first, each once."""
+def _read_chains(present: Present, keys: Iterable[TariffKey]) -> None:
+    """Read the assignments of many subjects and of their fallback subjects: a query per level, not per subject."""
+    wanted = {
+        key._replace(category=category, subject=subject)
+        for key in keys
+        for category in (key.category, key.category.rpartition(".")[0])
+        for subject in (key.subject, ANYBODY)
+    }
+    for _ in range(settings.RATING_FALLBACK_DEPTH):
+        wanted = {key for key in wanted if key not in present.profiles}
+        if not wanted:
+            return
+        _read_profiles(present, wanted)
+        wanted = {
+            key._replace(subject=subject)
+            for key in wanted
+            for profile in present.profiles[key]
+            for subject in profile.fallback_subjects
+        }
 
-    def __init__(self, present: _Present, key: TariffKey, hour: int) -> None:
-        self._present, self._key, self._hour = present, key, hour
+
+def _read_profiles(present: Present, keys: Collection[TariffKey]) -> None:
+    """What is assigned to each of these, in the order of its beginning; an empty list is an answer."""
+    found: dict[TariffKey, list[TariffProfile]] = {key: [] for key in keys}
+    for profile in TariffProfile.objects.raw(
+        "SELECT p.* FROM rating_tariffprofile p JOIN unnest(%s::text[], %s::text[], %s::text[], %s::text[])"
+        " AS asked (plan, tenant, category, subject) USING (plan, tenant, category, subject)"
+        " WHERE %s::timestamptz IS NULL OR p.created_at <= %s",
+        [*map(list, zip(*keys, strict=True)), present.known_at, present.known_at],
+    ):
+        found[TariffKey(profile.plan, profile.tenant, profile.category, profile.subject)].append(profile)
+    for profiles in found.values():
+        profiles.sort(key=lambda profile: profile.active_from or _EPOCH)
+    present.profiles.update(found)
+
+
+class Chain:
+    """Resolves the subjects of one key: itself or *any, then the fallback subjects, depth first, each once.
+
+    `levels` counts the subject itself; `met` says which versions of a deck are asked.
+    """
+
+    def __init__(self, present: Present, key: TariffKey, *, hour: int, levels: int, met: Met) -> None:
+        self._present, self._key, self._hour, self._levels, self._met_of = present, key, hour, levels, met
         self._met: set[str] = set()
         self._subjects: list[Subject] = []
         self._skipped: list[str] = []
 
     def resolve(self) -> tuple[tuple[Subject, ...], tuple[str, ...]]:
+        """The subjects in order, and the names of those skipped since nothing is assigned to them."""
         for category in dict.fromkeys((self._key.category, self._key.category.rpartition(".")[0])):
             for name in (self._key.subject, ANYBODY):
                 profiles = self._profiles(category, name) if category else []
                 if profiles:
-                    self._add(category, name, profiles, levels=settings.RATING_FALLBACK_DEPTH)
+                    self._add(category, name, profiles, levels=self._levels)
                     return tuple(self._subjects), tuple(self._skipped)
         return (), ()
 
@@ -198,46 +280,45 @@ class _Chain:
         key = self._key._replace(category=category, subject=subject)
         found = self._present.profiles.get(key)
         if found is None:
-            rows = TariffProfile.objects.filter(**key._asdict())
-            found = sorted(rows, key=lambda profile: profile.active_from or _EPOCH)
-            self._present.profiles[key] = found
+            _read_profiles(self._present, [key])
+            found = self._present.profiles[key]
         return found
 
     def _in_force(self, profiles: list[TariffProfile]) -> TariffProfile:
-        ends = _EPOCH + (self._hour + 1) * HOUR
+        ends = hour_begins(self._hour + 1)
         started = [profile for profile in profiles if profile.active_from is None or profile.active_from < ends]
         return started[-1] if started else profiles[0]
 
     def _activation(self, profile: TariffProfile) -> Activation:
         family = self._present.families.get(profile.family, {})
-        timelines = {carrier: _met_in(self._present, versions, self._hour) for carrier, versions in family.items()}
-        return Activation(timelines, profile.active_from)
+        return Activation({carrier: self._met_of(line) for carrier, line in family.items()}, profile.active_from)
 
 
-def _deck_tariff(present: _Present, code: str, at: datetime) -> Tariff | None:
-    key = (code, _hour(at))
+def _deck_tariff(present: Present, code: str, at: datetime) -> Tariff | None:
+    key = (code, hour_of(at))
     tariff = present.tariffs.get(key)
     if tariff is None and code in present.decks:
-        versions = _met_in(present, present.decks[code][1], _hour(at))
+        versions = met_in(present, present.decks[code][1], hour=hour_of(at))
         if versions:
             tariff = present.tariffs[key] = single_deck_tariff(versions, calendar=present.calendar)
     return tariff
 
 
-def _met_in(present: _Present, versions: tuple[_Version, ...], hour: int) -> tuple[CompiledVersion, ...]:
-    """The versions that a call which begins in this hour may meet, compiled."""
-    begins = _EPOCH + hour * HOUR
+def met_in(present: Present, versions: Timeline, *, hour: int) -> tuple[CompiledVersion, ...]:
+    """The versions that a call which begins in this hour may meet."""
+    begins = hour_begins(hour)
     ends = begins + HOUR + CALL_MAX
-    replaced = sum(version.effective_from <= begins for version in versions) - 1  # all before the one in force
-    met = [version.id for version in versions[max(replaced, 0) :] if version.effective_from < ends]
-    for version_id in met:
-        if version_id not in present.versions:
-            present.versions[version_id] = compiled_versions.load(version_id)
-    return tuple(present.versions[version_id] for version_id in met)
+    met = [version for version in versions[replaced_by(versions, begins) :] if version.effective_from < ends]
+    return tuple(present.versions.get(version.id) or compiled_versions.at_hand(version.id) for version in met)
+
+
+def replaced_by(versions: Timeline, at: datetime) -> int:
+    """How many versions stand before the one in force at an instant."""
+    return max(sum(version.effective_from <= at for version in versions) - 1, 0)
 
 
 def _always(version_id: int, *, is_draft: bool) -> CompiledVersion:
-    """The version as if it had always been in force; a draft is compiled afresh, since it may change."""
+    """The version as if it had always been in force; a draft is read afresh, since it may change."""
     version = DeckVersion.objects.select_related("deck__carrier").get(pk=version_id)
-    found = compiled(version) if is_draft else compiled_versions.load(version_id)
+    found = on_demand(version) if is_draft else compiled_versions.at_hand(version_id)
     return replace(found, in_force_from=-FOREVER)

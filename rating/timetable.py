@@ -38,15 +38,17 @@ def datetime_of(instant: int, zone: tzinfo | None) -> datetime:
 @dataclass(frozen=True, slots=True, eq=False)
 class Calendar:
     """The day classes of one country at one revision. A day that is not listed is a weekend or a workday by its
-    weekday; in a year of which nothing is listed it is provisional too."""
+    weekday; outside `official_years` (by default those of the listed days) every day is provisional."""
 
     revision: int = 0
     days: Mapping[date, str] = field(default_factory=dict)
     provisional: frozenset[date] = frozenset()
+    official_years: frozenset[int] | None = None
     _years: frozenset[int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_years", frozenset(day.year for day in self.days))
+        listed = frozenset(day.year for day in self.days)
+        object.__setattr__(self, "_years", listed if self.official_years is None else self.official_years)
 
     def day_class(self, day: date) -> str:
         """The one class of a date."""
@@ -67,6 +69,13 @@ class Band:
         self.start = _second_of_day(terms.start) if terms.start else 0
         self.end = _second_of_day(terms.end) if terms.end else DAY_SECONDS
         self.crosses_midnight = self.end <= self.start
+
+    @property
+    def is_always(self) -> bool:
+        """Is it active on every day, the whole day?"""
+        terms = self.terms
+        tests = (terms.classes, terms.weekdays, terms.years, terms.months, terms.month_days, terms.dates)
+        return not any(tests) and (self.start, self.end) == (0, DAY_SECONDS)
 
     def begins_on(self, day: date, calendar: Calendar) -> bool:
         """Do the day tests hold for this date?"""
@@ -118,22 +127,16 @@ class Segment:
 
 
 class Timetable:
-    """The bands of one deck version under one calendar. Each UTC day is worked out once, when it is first asked for.
+    """The bands of one deck version under one calendar. Each UTC day is worked out once, when it is first asked for."""
 
-    `points` are further boundaries (the ends of rows' own periods), as instants.
-    """
+    __slots__ = ("_asking", "_constant", "_cuts", "_days", "bands", "calendar", "zone")
 
-    __slots__ = ("_asking", "_constant", "_cuts", "_days", "_points", "bands", "calendar", "zone")
-
-    def __init__(
-        self, bands: Sequence[Band], *, zone: ZoneInfo, calendar: Calendar, points: Sequence[int] = ()
-    ) -> None:
+    def __init__(self, bands: Sequence[Band], *, zone: ZoneInfo, calendar: Calendar) -> None:
         self.bands, self.zone, self.calendar = tuple(bands), zone, calendar
         self._asking = [band for band in bands if band.terms.classes]
-        self._points = sorted(points)
         self._cuts = sorted({0, *(second for band in bands for second in (band.start, band.end % DAY_SECONDS))})
         self._days: dict[int, tuple[list[int], list[Segment]]] = {}
-        self._constant = None if bands or self._points else Segment(ALWAYS, FOREVER, Wall(1, 0), {})
+        self._constant = None if bands else Segment(ALWAYS, FOREVER, Wall(1, 0), {})
 
     def at(self, instant: int) -> Segment:
         """The segment that holds an instant."""
@@ -156,10 +159,6 @@ class Timetable:
         if len(self._days) >= DAYS_KEPT:
             self._days.clear()
         starts = dict(self._boundaries(day * DAY_SECONDS))
-        for point in self._points[bisect_right(self._points, day * DAY) :]:
-            if point >= (day + 1) * DAY:
-                break
-            starts.setdefault(point - day * DAY, self._wall(point))
         moments = sorted(starts)
         segments = [
             Segment(self._active(starts[moment]), day * DAY + end, starts[moment], self._classes(starts[moment]))

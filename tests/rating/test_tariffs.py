@@ -10,8 +10,8 @@ from django.conf import settings
 
 from billing_platform import clock
 from billing_platform.demo import Demo
-from rating import demo, tariffs
-from rating.call import PricingError
+from rating import demo, in_memory, tariffs
+from rating.call import Call, PricingError
 from rating.carriers import carrier_of
 from rating.engine import price_call
 from rating.errors import DeckUnknown
@@ -217,3 +217,33 @@ def test_the_demo_prices_its_callbacks_and_seeding_again_changes_nothing():
     assert price("18800138000", at=at, subject="C00000017") == Decimal("0.0900")
     assert refusal("12590123", subject="C00000017") == "bad_number"
     assert refusal("12590", subject="C00000017") == "blocked"
+
+
+def test_many_subjects_are_read_with_a_query_per_level(django_assert_max_num_queries):
+    make_deck("common", ",0.60,60,60")
+    make_deck("own", "010,0.10,60,60")
+    assign("common")
+    for number in range(30):
+        assign("own", subject=f"C{number}", fallback=(f"F{number}", "*any"))
+        assign("own", subject=f"F{number}")
+    tariffs.refresh()
+    at = clock.now()
+    tariff(at=at)
+
+    with django_assert_max_num_queries(4):
+        tariffs.warm([("main", "demo", "callback", f"C{number}") for number in range(30)], at=at)
+
+    assert [subject.name for subject in tariff("C7", at=at).subjects] == ["C7", "F7", "*any"]
+    assert price("02160001234", subject="C7") == Decimal("0.6000")
+
+
+def test_numbers_are_fetched_before_a_transaction_that_must_not_wait(django_assert_num_queries, monkeypatch):
+    monkeypatch.setattr(in_memory, "SMALL_ROWS", 0)
+    make_deck("common", ",0.60,60,60", "0138,0.10,60,60")
+    assign("common")
+    at = clock.now()
+    tariffs.warm([KEY], at=at, numbers=["8613800138000"])
+
+    with django_assert_num_queries(0):
+        call = Call("8613800138000", at, 60 * 10**9)
+        assert price_call(call, tariff(at=at)).amount == Decimal("0.1000")

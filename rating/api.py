@@ -8,6 +8,7 @@ from billing_platform.doors import CallerRequest, door
 from billing_platform.errors import NotFound
 from billing_platform.models import Role, Scope
 from billing_platform.paging import page_request
+from rating.costs import COST_PLAN
 from rating.decks import latest_version
 from rating.explain import explain
 from rating.models import Deck
@@ -38,10 +39,12 @@ def explain_view(request: CallerRequest) -> HttpResponse:
     question = read_json(request)
     if not isinstance(question, dict):
         return JsonResponse(explain(question))
-    if Deck.objects.filter(code=str(question.get("deck")), purpose=Deck.Purpose.COST).exists():
+    of_supplier = Deck.objects.filter(code=str(question.get("deck")), purpose=Deck.Purpose.COST).exists()
+    if of_supplier or question.get("plan") == COST_PLAN:
         COST_READERS.admit(request.caller)
     tenant = request.caller.organization or question.get("tenant")
-    return JsonResponse(explain({**question, "tenant": tenant}))
+    answer = explain({**question, "tenant": tenant})
+    return JsonResponse(answer, json_dumps_params={"ensure_ascii": False})  # to the byte what the command prints
 
 
 @door(DECK_READERS)

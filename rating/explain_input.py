@@ -18,6 +18,7 @@ _CLOCK = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?", r
 _NUMBER = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,9})?", re.ASCII)
 _TEXT_MAX = 128
 LEGS_MAX = 2
+DEPTH_MAX = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,8 @@ class Question:
     subject: str = "*any"
     deck: str = ""
     version: int | None = None
+    fallback_depth: int | None = None
+    known_at: datetime | None = None
 
 
 def read_question(raw: object) -> Question:
@@ -120,6 +123,13 @@ def _whole(value: object) -> int:
     return value
 
 
+def _depth(value: object) -> int:
+    depth = _whole(value)
+    if not 1 <= depth <= DEPTH_MAX:
+        raise ValueError(f"levels of the fallback chain, 1 to {DEPTH_MAX}")
+    return depth
+
+
 def _truth(value: object) -> bool:
     if value is not True and value is not False:
         raise ValueError("true or false")
@@ -132,7 +142,7 @@ def _kind(value: object) -> str:
     return str(value)
 
 
-_TARIFF = ("ref", "plan", "tenant", "category", "subject", "deck", "version")
+_TARIFF = ("ref", "plan", "tenant", "category", "subject", "deck", "version", "fallback_depth", "known_at")
 _FIELDS: Mapping[str, Callable[[object], Any]] = {
     "ref": _text,
     "plan": _text,
@@ -150,4 +160,6 @@ _FIELDS: Mapping[str, Callable[[object], Any]] = {
     "units": _whole,
     "elapsed": read_duration,
     "continued": _truth,
+    "fallback_depth": _depth,
+    "known_at": read_instant,
 }

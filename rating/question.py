@@ -3,12 +3,15 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from rating.call import Call, nanoseconds
-from rating.carriers import CarrierFound, carrier_of
-from rating.segments import NOWHERE, Kind, Number, NumberContext, reach_of, read_number
+from rating.carriers import CarrierFound, areas_of, carrier_of
+from rating.segments import CHINA, NOWHERE, Kind, Number, NumberContext, reach_of, read_number
 from rating.terms import VOICE
+
+REACHES_KEPT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +30,27 @@ class CallFacts:
     continued: bool | None = None
 
 
+class Reach(NamedTuple):
+    """local, long_distance, hmt or international, "" unknown; and the areas that it was judged from.
+
+    Kept with every charge, so that later segments change no old price, and a rate that begins to name a reach can be
+    tried on old calls.
+    """
+
+    name: str = ""
+    area: str = ""
+    caller_area: str = ""
+
+
 class AskedCall(NamedTuple):  # a tuple: made for every call
-    """The engine's question, and how the number and its carrier were read."""
+    """The engine's question, and how the number, its carrier and its reach were read."""
 
     call: Call
     number: Number
     carrier: str
     carrier_from: str
     city: str
+    reach: Reach
 
     def without_number(self) -> Call:
         """The same use for the default deck, which prices numbers that cannot be read by its empty prefix."""
@@ -46,18 +62,31 @@ def read_call(facts: CallFacts, *, context: NumberContext = NOWHERE) -> AskedCal
     number = read_number(facts.destination or "", context)
     caller = read_number(facts.caller, context)
     found = CarrierFound(facts.carrier, "given") if facts.carrier else carrier_of(number.key, at=facts.at)
+    reach = judged_reach(number, caller, at=facts.at)
     call = Call(
         key=_key(facts, number),
         at=facts.at,
         quantity=nanoseconds(facts.duration) if facts.units is None else facts.units,
         kind=facts.kind,
         carrier=found.code,
-        reach=reach_of(number, caller),
+        reach=reach.name,
         elapsed=nanoseconds(facts.elapsed) if facts.kind == VOICE else int(facts.elapsed),
         continued=facts.continued,
         dialled=facts.destination or "",
     )
-    return AskedCall(call, number, found.code, found.found_by, found.city)
+    return AskedCall(call, number, found.code, found.found_by, found.city, reach)
+
+
+def judged_reach(number: Number, caller: Number, *, at: datetime) -> Reach:
+    """How far a call goes, by the places of both numbers at an instant."""
+    if number.country != CHINA:
+        return _reach(number.country, "", "")
+    return _reach(CHINA, *areas_of(number, caller, at=at))
+
+
+@lru_cache(maxsize=REACHES_KEPT)  # there are few pairs of areas, and many calls
+def _reach(country: str, area: str, caller_area: str) -> Reach:
+    return Reach(reach_of(country, area=area, caller_area=caller_area), area, caller_area)
 
 
 def _key(facts: CallFacts, number: Number) -> str | None:

@@ -36,6 +36,20 @@ def test_explanation_leads_from_the_delivery_to_the_price(desk: Desk) -> None:
     assert "0.12" in str(told["price"]["explanation"])
 
 
+def test_the_price_hides_numbers_from_who_need_not_see_them(desk: Desk) -> None:
+    sender = make_sender()
+    number = sender.post(call(seconds=95)).json()["cdr_id"]
+
+    told = {
+        role: person(sender.organization, role).get(f"/api/v1/cdrs/{number}/explain").content.decode()
+        for role in (Role.SUPERVISOR, Role.OPS)
+    }
+
+    assert "8613800000002" in told[Role.SUPERVISOR]
+    assert "13800000002" not in told[Role.OPS]
+    assert "861****0002" in told[Role.OPS]
+
+
 def test_explanation_of_a_filtered_call_names_rule_and_fact(desk: Desk) -> None:
     sender = make_sender()
     number = sender.post(call(seconds=0)).json()["cdr_id"]

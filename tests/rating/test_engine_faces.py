@@ -343,8 +343,8 @@ def test_losers_in_finer_points_and_further_down_the_chain():
 def test_the_next_change_of_the_winner_is_foretold():
     one = tariff({}, {"band": "peak"})
 
-    assert next_change(call(THURSDAY, 1), one, instant(THURSDAY)) == instant("2026-10-15 18:00:00")
-    assert next_change(call(THURSDAY, 1), one, instant("2026-10-17 10:00:00")) == instant("2026-10-19 09:00:00")
+    assert next_change(call(THURSDAY, 1), one, instant(THURSDAY)).at == instant("2026-10-15 18:00:00")
+    assert next_change(call(THURSDAY, 1), one, instant("2026-10-17 10:00:00")).at == instant("2026-10-19 09:00:00")
     assert next_change(call(THURSDAY, 1), tariff({}), instant(THURSDAY)) is None
 
 

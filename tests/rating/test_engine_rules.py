@@ -366,7 +366,7 @@ class CountingDict(dict):
 @pytest.mark.parametrize("key", ["862160001234", "86216", "86", "8", "", "999"])
 def test_a_look_up_probes_at_most_once_per_character(key):
     version = deck(*({"prefix": "862160001234"[:size]} for size in range(13)), {"prefix": "99"}, {"prefix": "8629"})
-    object.__setattr__(version, "candidates", CountingDict(version.candidates))
+    version.content.candidates = CountingDict(version.candidates)
     CountingDict.probes = 0
 
     price_call(Call(key, instant(THURSDAY), 10**9), single_deck_tariff([version]))

@@ -47,7 +47,7 @@ def test_an_answer_can_be_redone_by_hand(retail):
     assert (winner["deck"], winner["version"], winner["prefix"], winner["band"]) == ("cn-retail", 1, "8621", "peak")
     assert answer["number"] == {
         "key": "862160001234", "kind": "fixed", "area": "21", "city": "上海市", "carrier": None,
-        "carrier_from": "unknown", "reach": None, "reason": None,
+        "carrier_from": "unknown", "reach": None, "caller_area": None, "reason": None,
     }  # fmt: skip
     assert answer["day_classes"] == {"2026-10-10": "makeup_workday"}
     assert [(loser["band"], loser["lost_because"]) for loser in answer["candidates"]] == [(None, "lower_priority")]

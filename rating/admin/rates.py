@@ -5,16 +5,18 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform.admin_rules import RoleAdmin, RoleSet
 from billing_platform.auth import caller_of_request
 from billing_platform.models import Role
-from rating.admin_forms import BandForm, RateForm
+from rating.admin.forms import BandForm, RateForm
 from rating.decks import end_rates, remove_rates
-from rating.models import DeckVersion, Rate
+from rating.errors import NotADraft
+from rating.formats.text import number_text
+from rating.models import DeckVersion, Rate, TimeBand
 from rating.versions import rates_of
 
 RATE_WRITERS: RoleSet = frozenset({Role.RATE_ADMIN.value, Role.PLATFORM_ADMIN.value})
@@ -22,6 +24,7 @@ RATE_READERS: RoleSet = frozenset({Role.OPS.value, Role.FINANCE.value})
 State = DeckVersion.State
 PRICE_FIELDS = ("rate", "rate_unit", "first_rate", "first_increment", "next_increment", "connect_fee")
 SELECTOR_FIELDS = ("carrier", "reach", "kind", "band", "priority", "effective_from", "effective_to")
+_PREFIX_SIGNS = str.maketrans("", "", ".+*#")
 TERM_FIELDS = ("tiers", "free_kind", "free_seconds", "min_charge", "cap", "cap_kind", "rounding", "decimals")
 
 
@@ -63,15 +66,14 @@ class RateAdmin(RoleAdmin):
     form = RateForm
     readers, writers = RATE_READERS, RATE_WRITERS
     list_display = (
-        "prefix", "destination", "band", "carrier", "rate", "first_increment", "next_increment", "connect_fee",
-        "blocked", "enabled", "deck",
+        "prefix", "destination", "band", "carrier", "rate", "increments", "connect_fee", "blocked", "enabled", "deck",
     )  # fmt: skip
     list_display_links = ("prefix", "destination")
     list_filter = (VersionFilter,)
     list_select_related = ("deck",)
-    search_fields = ("^prefix", "^key", "^destination")
+    search_fields = ("key",)  # what is searched, get_search_results says
     search_help_text = _("prefix as dialled, key, or destination")
-    ordering = ("deck", "key", "id")
+    ordering = ("deck_id", "key", "id")  # an index; the deck's own order would be a sort of all rows
     fieldsets = (
         (None, {"fields": ("prefix", "destination", "enabled", "blocked")}),
         (_("Price"), {"fields": PRICE_FIELDS}),
@@ -80,9 +82,37 @@ class RateAdmin(RoleAdmin):
         (_("Notes"), {"fields": ("cost_rate", "comment")}),
     )
 
+    @admin.display(description=_("increments"), ordering="first_increment")
+    def increments(self, rate: Rate) -> str:
+        return f"{number_text(rate.first_increment)}/{number_text(rate.next_increment)}"
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rate]:
         version = version_of_request(request)
         return Rate.objects.filter(valid_to_version__isnull=True) if version is None else rates_of(version)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if _draft_of(request) is None:
+            refuse_published(request)
+        answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        return answer
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if _draft_of(request) is None:
+            refuse_published(request)
+        answer: HttpResponse = super().delete_view(request, *args, **kwargs)
+        return answer
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Rate], search_term: str
+    ) -> tuple[QuerySet[Rate], bool]:
+        """Digits are the beginning of a prefix, anything else that of a destination."""
+        asked = search_term.strip()
+        if not asked:
+            return queryset, False
+        if not asked.translate(_PREFIX_SIGNS).isdigit():
+            return queryset.filter(destination__istartswith=asked), False
+        begins = Q(key__startswith=asked) | Q(prefix__startswith=asked)
+        return queryset.filter(begins), False
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:  # noqa: FBT001, FBT002  Django's signature
         form = super().get_form(request, obj, change, **kwargs)
@@ -122,6 +152,12 @@ class RateAdmin(RoleAdmin):
         remove_rates(draft, rates, caller=caller_of_request(request))
 
 
+def refuse_published(request: HttpRequest) -> None:
+    """What is published is never edited, whatever form was sent. Raises NotADraft for a writer's POST."""
+    if request.method == "POST" and RATE_WRITERS & caller_of_request(request).roles:
+        raise NotADraft
+
+
 def _draft_of(request: HttpRequest) -> DeckVersion | None:
     version = version_of_request(request)
     return version if version is not None and version.state == State.DRAFT else None
@@ -137,6 +173,14 @@ class TimeBandAdmin(RoleAdmin):
     autocomplete_fields = ("version",)
     search_fields = ("name",)
     ordering = ("-version", "name")
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if object_id and TimeBand.objects.filter(pk=object_id).exclude(version__state=State.DRAFT).exists():
+            refuse_published(request)
+        answer: HttpResponse = super().changeform_view(request, object_id, *args, **kwargs)
+        return answer
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or obj.version.state == State.DRAFT)

@@ -8,16 +8,14 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-    UnfoldAdminSplitDateTimeWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldBooleanSwitchWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from rating.errors import NotADraft
 from rating.formats.directives import read_dates
 from rating.formats.fields import FileContext, ParsedRow, read_row
+from rating.formats.text import number_text
 from rating.messages import message_of
 from rating.models import Carrier, Deck, DeckVersion, Rate, TimeBand
 from rating.terms import DAY_CLASSES
@@ -37,6 +35,8 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        numbers = {name: value for name, value in self.initial.items() if isinstance(value, Decimal)}
+        self.initial.update({name: number_text(value) for name, value in numbers.items()})  # 60, not 60.000
         if self.draft is not None and "band" in self.fields:
             bands = TimeBand.objects.filter(version=self.draft).order_by("name").values_list("name", flat=True)
             carriers = Carrier.objects.order_by("code").values_list("code", flat=True)
@@ -87,12 +87,20 @@ def _choice(field: forms.Field, names: "QuerySet[Any, str]") -> forms.ChoiceFiel
 
 
 class BandForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """A time band of a draft."""
+
     class Meta:
         model = TimeBand
         fields = (
             "version", "name", "classes", "weekdays", "years", "months", "month_days", "dates", "start", "end",
             "priority",
         )  # fmt: skip
+
+    def clean_version(self) -> DeckVersion:
+        version: DeckVersion = self.cleaned_data["version"]
+        if version.state != DeckVersion.State.DRAFT:
+            raise ValidationError(NotADraft.title)
+        return version
 
     def clean_classes(self) -> list[str]:
         classes: list[str] = self.cleaned_data["classes"] or []
@@ -113,19 +121,45 @@ class BandForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 class ReasonForm(forms.Form):
     """Why something is done; kept in the audit trail."""
 
-    reason = forms.CharField(label=_("reason"), max_length=300, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}))
+    reason = forms.CharField(label=_("reason"), max_length=300, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class ZonedDateTimeField(forms.DateTimeField):
+    """A wall-clock time in one zone, given by the browser's own picker."""
+
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
+    zone = ZoneInfo("UTC")
+
+    def to_python(self, value: Any) -> Any:
+        with timezone.override(self.zone):
+            return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        with timezone.override(self.zone):
+            return super().prepare_value(value)
 
 
 class PublishForm(ReasonForm):
-    """When a draft takes effect."""
+    """When a draft takes effect, on the deck's wall clock."""
 
-    effective_from = forms.SplitDateTimeField(
-        label=_("effective from"),
-        required=False,
-        widget=UnfoldAdminSplitDateTimeWidget,
-        help_text=_("empty = in 5 seconds"),
-    )
+    effective_from = ZonedDateTimeField(label=_("effective from"), required=False, help_text=_("empty = in 5 seconds"))
     correction = forms.BooleanField(
-        label=_("correction: may lie in the past"), required=False, widget=UnfoldBooleanSwitchWidget
+        label=_("correction: may lie in the past"),
+        required=False,
+        help_text=_("finance must approve what takes effect in the past"),
     )
-    field_order = ("effective_from", "reason", "correction")
+    confirm = forms.CharField(label=_("confirmation"), required=False, max_length=40)
+    field_order: tuple[str, ...] = ("effective_from", "reason", "correction", "confirm")
+
+    def __init__(self, *args: Any, zone: ZoneInfo, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["effective_from"]
+        assert isinstance(field, ZonedDateTimeField)  # declared above
+        field.zone = zone
+        field.label = f"{field.label} ({zone.key})"
+
+
+class CloneForm(forms.Form):
+    """The code of the new deck."""
+
+    code = forms.CharField(label=_("code of the new deck"), max_length=128)

@@ -115,7 +115,8 @@ def record_view(request: CallerRequest, record_id: int) -> HttpResponse:
 @door(READERS)
 def explain_view(request: CallerRequest, record_id: int) -> HttpResponse:
     """Why it cost what it cost."""
-    return JsonResponse(reading.explain_record(reading.read_record(record_id, caller=request.caller)))
+    record = reading.read_record(record_id, caller=request.caller)
+    return JsonResponse(reading.explain_record(record, caller=request.caller))
 
 
 cdrs_view = by_method({"POST": take_in, "GET": list_view})

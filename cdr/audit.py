@@ -1,6 +1,6 @@
 """What others ask this room about its health: invariant 6, the sweepers, the cards of the first admin page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.db import connection
@@ -8,10 +8,12 @@ from django.utils.translation import gettext as _
 
 from billing_platform import clock
 from billing_platform.auth import Caller
+from billing_platform.celery import BEAT
 from billing_platform.dashboard import Card
 from billing_platform.health import Part
 from billing_platform.models import Role
 from billing_platform.oracle import EXAMPLES_MAX, Finding, since
+from billing_platform.slots import find_silent, running_since
 from cdr.models import CallRecord, OpenDelivery, ReviewItem
 from cdr.partitions import TABLES, default_is_empty
 
@@ -19,6 +21,7 @@ NEVER_SILENT = 6
 QUIET_AFTER = timedelta(minutes=5)
 LATE_AFTER = timedelta(minutes=5)
 COUNTED_MAX = 2000
+NAMED_MAX = 3
 READERS = frozenset({Role.OPS.value, Role.FINANCE.value, Role.AUDITOR.value, Role.PLATFORM_ADMIN.value})
 State = CallRecord.State
 
@@ -55,8 +58,12 @@ def record_findings() -> Iterable[Finding]:
 
 
 def ready_part() -> Part:
-    """Is what is due taken up, and does the next month have its partition?"""
-    late = clock.now() - LATE_AFTER
+    """Do beat and worker tick, is what is due taken up, and does the next month have its partition?"""
+    at = clock.now()
+    silent = find_silent(BEAT, at=at, since=running_since())
+    if silent:
+        return Part("sweepers", ok=False, degraded=True, detail=_silence(silent))
+    late = at - LATE_AFTER
     if OpenDelivery.objects.filter(due_at__lt=late).exists():
         return Part("sweepers", ok=False, degraded=True, detail="deliveries wait for their records")
     overdue = CallRecord.objects.filter(billed=False, state__in=(State.WAITING, State.ORPHAN), next_bill_at__lt=late)
@@ -66,6 +73,11 @@ def ready_part() -> Part:
     if full:
         return Part("sweepers", ok=False, degraded=True, detail=f"rows outside of any month: {', '.join(full)}")
     return Part("sweepers", ok=True)
+
+
+def _silence(jobs: Sequence[str]) -> str:
+    names = ", ".join(job.rpartition(".")[2].removesuffix("_task") for job in jobs[:NAMED_MAX])
+    return f"nobody runs {names}" + (f" and {len(jobs) - NAMED_MAX} more" if len(jobs) > NAMED_MAX else "")
 
 
 def cards(caller: Caller) -> list[Card]:

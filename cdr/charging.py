@@ -12,8 +12,9 @@ from decimal import Decimal
 
 from billing_platform.failpoints import failpoint
 from billing_platform.logs import masked_number
+from cdr.figures import count_attempts
 from cdr.judging import Service, send_to_review, service_items
-from cdr.records import CHARGED, PENDING, CallRow
+from cdr.records import CHARGED, PENDING, REVIEW, CallRow
 from cdr.schedule import CHINA, next_attempt
 from counter import client
 from counter.errors import CounterError, CounterUnavailable
@@ -28,9 +29,15 @@ def charge_records(rows: Sequence[CallRow], *, at: datetime, seconds: float) -> 
     until = time.monotonic() + seconds
     pending = [row for row in rows if row.state == PENDING]
     due = [row for row in pending if _find_account(row, until=until)]
+    asked = due and _ask(due, at=at, until=until)
+    count_attempts(row for row in pending if row.state == REVIEW or (asked and row.accno))
+
+
+def _ask(due: Sequence[CallRow], *, at: datetime, until: float) -> bool:
+    """Ask for these and write the answers into them. False where no time is left to ask."""
     left = until - time.monotonic()
-    if not due or left < LEAST_SECONDS:
-        return
+    if left < LEAST_SECONDS:
+        return False
     services = service_items()
     uses = [use_of(row, services) for row in due]
     failpoint("cdr.charging.before_counter")
@@ -39,10 +46,11 @@ def charge_records(rows: Sequence[CallRow], *, at: datetime, seconds: float) -> 
     except CounterUnavailable as away:
         for row in due:
             row.bill_error = f"{away.code}: {away.detail}"[:300]
-        return
+        return True
     failpoint("cdr.charging.after_counter")
     for row, use, outcome in zip(due, uses, outcomes, strict=True):
         apply_outcome(row, use, outcome, at=at)
+    return True
 
 
 def quoted_amount(row: CallRow) -> tuple[Decimal | None, str]:

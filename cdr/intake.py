@@ -25,6 +25,7 @@ from cdr.charging import charge_records
 from cdr.deliveries import Delivery, Received, close_deliveries, store_deliveries
 from cdr.entries import Entry, read_entries
 from cdr.errors import RecordChanged, TooManyProviders
+from cdr.figures import Stored, count_settled, count_stored
 from cdr.filters import Decision
 from cdr.history import Change, Review
 from cdr.judging import current_terms, judge
@@ -123,6 +124,7 @@ def _settle_together(deliveries: Sequence[Delivery], *, until: float) -> list[li
             continue
         for case in now:
             case.entry.outcome = outcome_of(_result(case), case.row)
+        _count_written(now)
         remaining, reviews = later, []
         if not remaining:
             break
@@ -138,7 +140,7 @@ def _result(case: _Case) -> str:
 
 
 def _count(deliveries: Sequence[Delivery], outcomes: Sequence[Sequence[RecordOutcome]]) -> None:
-    """What came of whom, and how long the oldest of these deliveries took."""
+    """What came of whom."""
     told = Counter(
         (delivery.received.adapter, outcome.result)
         for delivery, group in zip(deliveries, outcomes, strict=True)
@@ -146,8 +148,16 @@ def _count(deliveries: Sequence[Delivery], outcomes: Sequence[Sequence[RecordOut
     )
     for (adapter, result), number in told.items():
         metrics.cdr_received.labels(adapter, result).inc(number)
-    seconds = (clock.now() - min(delivery.received_at for delivery in deliveries)).total_seconds()
-    metrics.charge_duration.labels("settled", "").observe(seconds)
+
+
+def _count_written(cases: Sequence[_Case]) -> None:
+    """What a round has committed."""
+    count_stored(
+        Stored(case.row, case.entry.delivery.received.adapter, _result(case), case.known is None)
+        for case in cases
+        if not case.is_conflict
+    )
+    count_settled(case.row for case in cases if case.is_open)
 
 
 # --- the steps of a round ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from cdr.messages import CallMessage, Rejection
 from cdr.providers import ProviderFacts, sender_of
 from cdr.records import CallRow, call_key
 from cdr.repeats import START_ASSUMED
+from rating import dialling
 from rating.segments import read_number
 
 NATIVE_DOOR = "cdrs"
@@ -33,9 +34,13 @@ def _sought(delivery: Delivery, message: CallMessage) -> CallSought:
     if provider is None:
         return CallSought(message.provider, message.call_id)
     return CallSought(
-        provider.code, message.call_id, message.provider_call_id, read_number(message.caller).key,
-        read_number(message.called).key, message.start_time,
+        provider.code, message.call_id, message.provider_call_id, _key(message.caller),
+        _key(message.called), message.start_time,
     )  # fmt: skip
+
+
+def _key(number: str) -> str:
+    return read_number(number, dialling.anywhere()).key
 
 
 def provider_of(delivery: Delivery, message: CallMessage) -> ProviderFacts:

@@ -1,7 +1,7 @@
 """Call records for readers: one page, one record, and why it cost what it cost. An organisation sees its own only."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,7 +91,7 @@ def _records_of(caller: Caller) -> "QuerySet[CallRecord]":
 def record_facts(record: CallRecord, *, caller: Caller) -> dict[str, Any]:
     """The canonical fields and the charge, as shown to this caller: numbers are masked for who need not see them."""
     provider = find_provider(record.provider_id)
-    shown = str if caller.kind == "key" or SEES_NUMBERS & caller.roles else masked_number
+    shown = _shown_to(caller)
     talk = record.answer_basis in BASES_OF_TALK and record.answer_time is not None
     return {
         "cdr_id": str(record.id), "provider": provider.code if provider is not None else None,
@@ -108,6 +108,11 @@ def record_facts(record: CallRecord, *, caller: Caller) -> dict[str, Any]:
         "state": record.state, "billed": record.billed, "cost": cost_text(record.cost) if record.billed else None,
         "currency": record.currency or None, "rule": record.rule or None,
     }  # fmt: skip
+
+
+def _shown_to(caller: Caller) -> Callable[[str], str]:
+    """How numbers are shown to this caller."""
+    return str if caller.kind == "key" or SEES_NUMBERS & caller.roles else masked_number
 
 
 def _a_leg_seconds(record: CallRecord) -> int | None:
@@ -130,7 +135,7 @@ def record_details(record: CallRecord) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def explain_record(record: CallRecord) -> dict[str, Any]:
+def explain_record(record: CallRecord, *, caller: Caller) -> dict[str, Any]:
     """Why it cost what it cost: its deliveries, the filter's decision, the charge and its attempts, the price."""
     return {
         "cdr_id": str(record.id), "state": record.state, "deliveries": _deliveries(record), "filter": _decision(record),
@@ -140,7 +145,7 @@ def explain_record(record: CallRecord) -> dict[str, Any]:
             "next_attempt_at": _utc(record.next_bill_at), "charged_at": _utc(record.billed_at),
             "svcno": record.svcno or None,
         },
-        "details": record_details(record), "price": _price(record),
+        "details": record_details(record), "price": _price(record, shown=_shown_to(caller)),
     }  # fmt: skip
 
 
@@ -160,8 +165,8 @@ def _decision(record: CallRecord) -> dict[str, Any] | None:
     return {"rule": made.rule, "version": made.version, "because": made.because, "decided_at": _utc(made.decided_at)}
 
 
-def _price(record: CallRecord) -> dict[str, Any] | None:
-    """The counter's own explanation of this use, of this organisation."""
+def _price(record: CallRecord, *, shown: Callable[[str], str]) -> dict[str, Any] | None:
+    """The counter's own explanation of this use, of this organisation; numbers as this caller may see them."""
     if record.service_record_id is None:
         return None
     with connection.cursor() as cursor:
@@ -174,7 +179,14 @@ def _price(record: CallRecord) -> dict[str, Any] | None:
     if row is None:
         return None
     content, explanation, cost, deck_version = row
+    why = json.loads(explanation) if explanation else None
+    numbers = {record.caller, record.called}
+    for line in (why or {}).get("lines", ()):
+        number = line["number"]
+        numbers |= {number["key"], number.get("dialled", "")}
+        number |= {name: shown(number[name]) for name in ("key", "dialled") if number.get(name)}
     return {
-        "asked": json.loads(content), "explanation": json.loads(explanation) if explanation else None,
+        "asked": [shown(fact) if fact in numbers and fact else fact for fact in json.loads(content)],
+        "explanation": why,
         "cost": cost_text(cost), "deck_version": deck_version or None,
     }  # fmt: skip

@@ -20,6 +20,7 @@ from callcontrol.matching import CallSought, find_call
 from cdr import history
 from cdr.charging import charge_records
 from cdr.errors import RecordChanged
+from cdr.figures import count_settled
 from cdr.filters import Decision
 from cdr.judging import current_terms, judge, next_orphan_look, send_to_review
 from cdr.matching import dispute_window, take_from_our_call
@@ -147,11 +148,13 @@ def settle_records(rows: Sequence[CallRow]) -> list[CallRow]:
         if row.state == PENDING:
             row.next_bill_at = at  # due at once, unless the counter's answer says later
     charge_records(rows, at=at, seconds=ASK_SECONDS)
+    written = list(rows)
     try:
         _write(rows, decisions, at=at)
     except RecordChanged:
-        return [row for row in rows if _write_alone(row, decisions, at=at)]
-    return list(rows)
+        written = [row for row in rows if _write_alone(row, decisions, at=at)]
+    count_settled(written)
+    return written
 
 
 @transaction.atomic(durable=True)  # the records and what follows from them

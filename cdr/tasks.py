@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from cdr import partitions, resubmission, takeup
+from cdr import partitions, repriced, resubmission, takeup
 
 
 @shared_task
@@ -18,3 +18,8 @@ def take_up_deliveries_task() -> None:
 @shared_task
 def make_partitions_task() -> None:
     partitions.make_partitions()
+
+
+@shared_task
+def take_repriced_task() -> None:
+    repriced.take_repriced()

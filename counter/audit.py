@@ -12,7 +12,6 @@ from billing_platform.auth import Caller
 from billing_platform.dashboard import Card
 from billing_platform.models import Role
 from billing_platform.oracle import EXAMPLES_MAX, Finding, since
-from counter.items import load_items
 from counter.models import DefaultRateNotice, ServiceRecord
 from counter.quotas import day_of
 from counter.repricing import StoredUse, cost_again
@@ -83,14 +82,13 @@ def _covered(table: str) -> int:
 
 def _priced_otherwise(floor: int, at_most: int | None) -> Iterator[str]:
     """Uses whose stored question has another price now, by the same versions."""
-    items = {item.id: item for item in load_items().values()}
     rows = ServiceRecord.objects.filter(state=ServiceRecord.State.ENDED, pk__gt=floor).order_by("-pk").values_list(
-        "pk", "item_id", "account__organization", "start_at", "finish_at", "content", "explanation", "cost"
+        "pk", "start_at", "finish_at", "content", "explanation", "cost"
     )  # fmt: skip
-    for record_id, item_id, organization, start, finish, content, explanation, cost in rows[:at_most].iterator():
+    for record_id, start, finish, content, explanation, cost in rows[:at_most].iterator():
         assert finish is not None  # a column of every ended use
         try:
-            again = cost_again(StoredUse(organization, start, finish, content, explanation), items[item_id])
+            again = cost_again(StoredUse(start, finish, content, explanation))
         except PricingError as refused:
             yield f"use {record_id} costs {cost}, its versions say {refused.code}"
             continue

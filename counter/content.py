@@ -7,7 +7,8 @@ import msgspec
 
 from counter.errors import IdempotencyConflict, Invalid
 from counter.uses import CallFacts, ServiceUse, UseRequest
-from rating.segments import Number, read_number
+from rating import dialling
+from rating.segments import Number, NumberContext, read_number
 
 SVCNO_DAY = "%Y%m%d"
 SVCNO_MAX = 27  # the day and 18 digits: no id is longer
@@ -33,10 +34,14 @@ def instant(at: datetime | None) -> int | None:
     return round(at.timestamp() * 1_000_000)  # exact: a double holds microseconds until the year 2255
 
 
-@lru_cache(maxsize=NUMBERS_KEPT)
 def plain_number(text: str) -> Number:
     """The number that a text means wherever it is dialled; kept, since both content and price of a use ask for it."""
-    return read_number(text)
+    return _read(text, dialling.anywhere())
+
+
+@lru_cache(maxsize=NUMBERS_KEPT)
+def _read(text: str, context: NumberContext) -> Number:
+    return read_number(text, context)
 
 
 def number_key(text: str) -> str:

@@ -19,7 +19,7 @@ from counter import packs
 from counter.errors import DestinationBlocked, InsufficientBalance, NoRate, counter_refusal
 from counter.items import Item, Mode, Opening
 from counter.packs import NOTHING, Drawn, PackTable
-from counter.pricing import DeckPrices, Question, deck_prices, unit_price, warm_tariffs
+from counter.pricing import DeckPrices, Question, deck_prices, learn_carriers, unit_price, warm_tariffs
 from counter.uses import CallFacts, Quote, QuoteLine, StartReceipt, UseRequest
 from ledger import holds
 from ledger.accounts import Account
@@ -116,9 +116,10 @@ def least_amount(item: Item, opening: Opening | None, *, count: int, at: datetim
     return least if least > 0 else None
 
 
-def warm(account: Account, item: Item, *, at: datetime) -> None:
-    """Have the account's decks compiled before the transaction."""
-    warm_tariffs([(account.organization, item, account.accno)], at=at)
+def warm(account: Account, item: Item, call: CallFacts | None, *, at: datetime) -> None:
+    """Have the account's decks compiled and the numbers' carriers looked up before the transaction."""
+    learn_carriers(item, call)
+    warm_tariffs([(account.organization, item, account.accno)], at=at, calls=[call])
 
 
 def plan_hold(account: Account, item: Item, opening: Opening | None, request: UseRequest, *, at: datetime) -> Plan:

@@ -162,15 +162,20 @@ def _reverse_charges(uses: Sequence[Metered], account_ids: set[int], *, at: date
     )
     reversal_of = {id(use): reversal.transfer_id for use, reversal in zip(posted, reversals, strict=True)}
     ReplacedCharge.objects.bulk_create(
-        [
-            ReplacedCharge(
-                record_id=use.stored.id, cause=use.replaces, content=use.stored.content, cost=use.stored.cost,
-                charged_seconds=use.stored.charged_seconds, deck_version=use.stored.deck_version,
-                warnings=use.stored.warnings, explanation=use.stored.explanation, transfer_id=use.stored.transfer_id,
-                reversal_id=reversal_of.get(id(use)), replaced_by_content=use.content, replaced_at=at,
-            )
-            for use in uses if use.stored
-        ]
+        replaced_charge(use.stored, cause=use.replaces, by=use.content, reversal_id=reversal_of.get(id(use)), at=at)
+        for use in uses
+        if use.stored
+    )
+
+
+def replaced_charge(stored: Stored, *, cause: str, by: str, reversal_id: int | None, at: datetime) -> ReplacedCharge:
+    """The charge that was in force, as the record's history keeps it; `by` is the content that replaced it."""
+    return ReplacedCharge(
+        record_id=stored.id, cause=cause, content=stored.content, cost=stored.cost,
+        charged_seconds=stored.charged_seconds, deck_version=stored.deck_version, warnings=stored.warnings,
+        explanation=stored.explanation, transfer_id=stored.transfer_id, reversal_id=reversal_id,
+        replaced_by_content=by, replaced_at=at, supplier_cost=stored.supplier_cost,
+        supplier_deck_version=stored.supplier_deck_version,
     )  # fmt: skip
 
 
@@ -224,7 +229,7 @@ def _row(use: Metered, at: datetime) -> tuple[Cell, ...]:
         given.application, given.summary, given.call.record_ref if given.call else "", use.start, use.finish,
         given.count, at, at, "", use.content, charge.cost, charge.currency, charge.charged_seconds, charge.count,
         use.drawn.units, charge.deck_version, ",".join(use.all_warnings), charge.explanation, given.estimated,
-        use.posted.transfer_id if use.posted else None,
+        use.posted.transfer_id if use.posted else None, charge.supplier.amount, charge.supplier.deck_version,
     )  # fmt: skip
 
 
@@ -240,4 +245,6 @@ def _change(use: Metered, at: datetime) -> dict[str, Any]:
         "pack_units": str(use.drawn.units), "deck_version": charge.deck_version,
         "warnings": ",".join(use.all_warnings), "explanation": charge.explanation, "estimated": given.estimated,
         "transfer_id": use.posted.transfer_id if use.posted else None,
+        "supplier_cost": None if charge.supplier.amount is None else str(charge.supplier.amount),
+        "supplier_deck_version": charge.supplier.deck_version,
     }  # fmt: skip

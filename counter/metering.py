@@ -23,10 +23,11 @@ from counter.errors import (
     ServiceUnknown,
     WrongChargeMode,
 )  # fmt: skip
+from counter.figures import count_charged, counted_rating
 from counter.items import Mode, find_openings, items_of, opening_at
 from counter.metered import Metered, Outcome, Submission
 from counter.packs import NOTHING, PackTable, find_drawing, find_meters_with_units
-from counter.pricing import Question, price_use, warm_tariffs
+from counter.pricing import Question, price_use, recall_carriers, warm_tariffs
 from counter.records import State
 from counter.uses import UseReceipt
 from ledger import accounts
@@ -54,10 +55,12 @@ def end_services(submissions: Sequence[Submission], *, at: datetime) -> list[Out
     _find_parties(uses, [submission.organizations for submission in submissions])
     _each(_open(uses), _read_svcno, at)
     waiting = _open(uses)
-    warm_tariffs(((use.account.organization, use.item, use.account.accno) for use in waiting), at=at)
+    recall_carriers(use.use.call for use in waiting)
+    parties = ((use.account.organization, use.item, use.account.accno) for use in waiting)
+    warm_tariffs(parties, at=at, calls=(use.use.call for use in waiting))
     while waiting:  # more than one round only where items of the batch mean the same use
         firsts = _first_of_each_use(waiting)
-        _settle(list(firsts.values()), at=at)
+        count_charged(_settle(list(firsts.values()), at=at))
         for use in _open(waiting):
             _answer_as_twin(use, firsts[use.identity])
         waiting = _open(waiting)
@@ -65,12 +68,15 @@ def end_services(submissions: Sequence[Submission], *, at: datetime) -> list[Out
 
 
 @transaction.atomic(durable=True)  # record, transfer, hold, packs and events of a use commit together
-def _settle(uses: Sequence[Metered], *, at: datetime) -> None:
+def _settle(uses: Sequence[Metered], *, at: datetime) -> list[Metered]:
+    """Those of the uses that were charged here and now."""
     limit_waiting()
     taken = _find_stored(uses, at=at)
     _each(_open(taken), _settle_times, at)
     _find_openings(_open(taken))
-    _each(_open(taken), _price_without_units, at)
+    priced = _open(taken)
+    with counted_rating(priced):
+        _each(priced, _price_without_units, at)
     _price_with_units(_open(taken))
     chargeable = _open(taken)
     fresh = [use for use in chargeable if use.stored is None]
@@ -78,6 +84,7 @@ def _settle(uses: Sequence[Metered], *, at: datetime) -> None:
         use.record_id = record_id
     metered.move_money(chargeable, at=at)
     metered.write_records(chargeable, at=at)
+    return chargeable
 
 
 def _open(uses: Sequence[Metered]) -> list[Metered]:

@@ -4,25 +4,28 @@ Amounts are Decimals in the item's currency; durations are measured in whole mic
 second is neither lost nor invented.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from django.conf import settings
 
 from billing_platform.money import HALF_UP, amount_text, round_amount, rounder_over
 from counter.content import plain_number
 from counter.errors import Invalid, NoRate, WrongChargeMode
 from counter.items import Item, Mode, Opening
+from counter.supplier import UNKNOWN as UNKNOWN_COST
+from counter.supplier import SupplierCost, supplier_cost, version_names
 from counter.uses import CallFacts
-from rating import engine, tariffs
+from rating import dialling, engine, tariffs
+from rating.carrier_lookup import learn, recall
 from rating.carriers import UNKNOWN, CarrierFound, carrier_of
+from rating.costs import costs_are_known
 from rating.engine import Call, Price, PricingError, Tariff
-from rating.question import AskedCall
-from rating.segments import Number, NumberContext, reach_of, read_number
+from rating.question import AskedCall, Reach, judged_reach
+from rating.segments import Number, read_number
 
 ZERO = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
@@ -33,9 +36,20 @@ ESTIMATE_POLICY = "highest"
 _encoder = msgspec.json.Encoder()
 
 
+class LegRead(NamedTuple):
+    """What the number of a leg means, whose it is, and whether it is local or far."""
+
+    number: Number
+    found: CarrierFound
+    reach: Reach
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A use to price, its times settled. `covered_seconds` and `covered_uses` were paid with package units."""
+    """A use to price, its times settled. `covered_seconds` and `covered_uses` were paid with package units.
+
+    `read`: how the numbers of the legs were read when the use was first charged; else they are read now.
+    """
 
     item: Item
     opening: Opening | None
@@ -48,6 +62,7 @@ class Question:
     rate_policy: str = ""
     covered_seconds: int = 0
     covered_uses: int = 0
+    read: Mapping[str, LegRead] = field(default_factory=dict)
 
     @property
     def microseconds(self) -> int:
@@ -66,6 +81,7 @@ class Charge:
     explanation: str
     warnings: tuple[str, ...] = ()
     default_rate_head: str = ""
+    supplier: SupplierCost = UNKNOWN_COST
 
 
 def price_use(question: Question) -> Charge:
@@ -74,10 +90,20 @@ def price_use(question: Question) -> Charge:
     if mode == Mode.RESOURCE:
         raise WrongChargeMode("occupancy is not charged by use")
     if question.call is not None and not question.call.answered:
-        return Charge(ZERO, question.item.currency, 0, ZERO, "", _text({"mode": mode, "answered": False}))
+        return _unanswered(question)
     if mode == Mode.BY_DECK:
         return _price_by_deck(question)
     return _price_per_use(question) if mode == Mode.PER_USE else _price_per_duration(question)
+
+
+def _unanswered(question: Question) -> Charge:
+    item, call = question.item, question.call
+    assert call is not None  # only a call is answered or not
+    legs = leg_calls(question) if item.mode == Mode.BY_DECK and costs_are_known() else {}
+    return Charge(
+        ZERO, item.currency, 0, ZERO, "", _text({"mode": item.mode, "answered": False}),
+        supplier=supplier_cost(legs, item, call) if legs else UNKNOWN_COST,
+    )  # fmt: skip
 
 
 def unit_price(item: Item, opening: Opening | None, at: datetime) -> tuple[Decimal, Decimal, int]:
@@ -172,11 +198,10 @@ def _price_by_deck(question: Question) -> Charge:
     cost = round_amount(found.amount, method=HALF_UP, decimals=SIX_PLACES)
     timed = found.prices.get("b") or found.prices["a"]
     seconds = -(-timed.billed // 1_000_000_000) + question.covered_seconds
-    versions = dict.fromkeys([f"{deck}:{number}" for price in prices for deck, number in price.versions])
     head = (next(iter(found.legs.values())).call.key or "")[:5] if found.error else ""
     return Charge(
-        cost, item.currency, seconds, _counted(seconds, item), ",".join(versions)[:100], _why(question, found, cost),
-        _deck_warnings(question, found), head,
+        cost, item.currency, seconds, _counted(seconds, item), version_names(prices), _why(question, found, cost),
+        _deck_warnings(question, found), head, supplier_cost(found.legs, item, question.call or CallFacts()),
     )  # fmt: skip
 
 
@@ -207,10 +232,14 @@ def _why(question: Question, found: DeckPrices, cost: Decimal) -> str:
 
 
 def _line(leg: str, asked: AskedCall, price: Price) -> str:
+    """A leg's price, and how its number was read: enough to ask the same again when tables have changed."""
     number = {
         "key": asked.number.key, "kind": asked.number.kind, "carrier": asked.carrier,
-        "carrier_from": asked.carrier_from,
+        "carrier_from": asked.carrier_from, "reach": asked.reach.name, "area": asked.reach.area,
+        "caller_area": asked.reach.caller_area,
     }  # fmt: skip
+    if price.first.link.version.is_raw:
+        number["dialled"] = asked.call.dialled
     return f"{_text({'leg': leg, 'number': number})[:-1]},{price.explanation_text()[1:]}"
 
 
@@ -219,36 +248,47 @@ def leg_calls(question: Question) -> dict[str, AskedCall]:
     item, call = question.item, question.call or CallFacts()
     legs: dict[str, AskedCall] = {}
     if item.legs in {"a", "both"}:
-        legs["a"] = _leg_call(question, call, call.caller, start=call.agent_answer_at or question.start)
+        legs["a"] = _leg_call(question, "a", call.caller, start=call.agent_answer_at or question.start)
     if item.legs in {"b", "both"}:
-        legs["b"] = _leg_call(question, call, call.called, start=question.start)
+        legs["b"] = _leg_call(question, "b", call.called, start=question.start)
     return legs
 
 
-def _leg_call(question: Question, facts: CallFacts, text: str, *, start: datetime) -> AskedCall:
+def _leg_call(question: Question, leg: str, text: str, *, start: datetime) -> AskedCall:
+    read = question.read.get(leg) or _read_leg(text, question)
+    call = leg_call(read, start=start, finish=question.finish, covered_seconds=question.covered_seconds)
+    return AskedCall(call, read.number, read.found.code, read.found.found_by, read.found.city, read.reach)
+
+
+def _read_leg(text: str, question: Question) -> LegRead:
     """Read the number, find its carrier - the number decides, the record's hint helps where it does not - and reach."""
-    number, caller = _dialled(text), _dialled(facts.caller)
+    number, facts = _dialled(text), question.call or CallFacts()
     found = carrier_of(number.key, at=question.start) if number.key else UNKNOWN
     if not found.code and facts.carrier:
         found = CarrierFound(facts.carrier, "given")
-    microseconds = max(0, (question.finish - start) // MICROSECOND)
-    covered = min(question.covered_seconds * 1_000_000, microseconds)
-    call = Call(
-        key=_key(text, number), at=start + timedelta(microseconds=covered), quantity=(microseconds - covered) * 1000,
-        carrier=found.code, reach=reach_of(number, caller), elapsed=covered * 1000, dialled=text,
+    return LegRead(number, found, judged_reach(number, _dialled(facts.caller), at=question.start))
+
+
+def leg_call(leg: LegRead, *, start: datetime, finish: datetime, covered_seconds: int) -> Call:
+    """The engine's question about a leg; what package units cover of it lies behind it already."""
+    microseconds = max(0, (finish - start) // MICROSECOND)
+    covered = min(covered_seconds * 1_000_000, microseconds)
+    return Call(
+        key=_key(leg.number), at=start + timedelta(microseconds=covered) if covered else start,
+        quantity=(microseconds - covered) * 1000, carrier=leg.found.code, reach=leg.reach.name, elapsed=covered * 1000,
+        dialled=leg.number.raw,
     )  # fmt: skip
-    return AskedCall(call, number, found.code, found.found_by, found.city)
 
 
 def _dialled(text: str) -> Number:
     """The number that a text means; only one without an area depends on where it was dialled."""
     number = plain_number(text)
-    return read_number(text, NumberContext(settings.RATING_HOME_AREA)) if number.reason == "area_missing" else number
+    return read_number(text, dialling.at_home()) if number.reason == "area_missing" else number
 
 
-def _key(text: str, number: Number) -> str | None:
+def _key(number: Number) -> str | None:
     """ "" without a number, None for one that cannot be called: it has no key."""
-    return (number.key or None) if text else ""
+    return (number.key or None) if number.raw else ""
 
 
 def _number_of(call: CallFacts, legs: str) -> str:
@@ -263,8 +303,11 @@ def leg_tariff(question: Question, leg: str) -> Tariff:
     )  # fmt: skip
 
 
-def warm_tariffs(parties: Iterable[tuple[str, Item, str]], *, at: datetime) -> None:
-    """Have the decks of (organisation, item, accno) compiled before a transaction that must not wait for them."""
+def warm_tariffs(
+    parties: Iterable[tuple[str, Item, str]], *, at: datetime, calls: Iterable[CallFacts | None] = ()
+) -> None:
+    """Have the decks of (organisation, item, accno) at hand before a transaction that must not wait for them: of those
+    not compiled yet, the rates on the calls' numbers."""
     keys = {
         (tariffs.MAIN, organization, f"{item.label}.{leg}", accno)
         for organization, item, accno in parties
@@ -272,7 +315,23 @@ def warm_tariffs(parties: Iterable[tuple[str, Item, str]], *, at: datetime) -> N
         for leg in (("a", "b") if item.legs == "both" else (item.legs,))
     }
     if keys:
-        tariffs.warm(keys, at=at)
+        tariffs.warm(keys, at=at, numbers=_keys(calls))
+
+
+def recall_carriers(calls: Iterable[CallFacts | None]) -> None:
+    """Bring what the look-up service said about these calls' numbers into the process, before the transaction."""
+    recall(_keys(calls))
+
+
+def _keys(calls: Iterable[CallFacts | None]) -> Iterator[str]:
+    return (plain_number(text).key for call in calls if call is not None for text in (call.caller, call.called))
+
+
+def learn_carriers(item: Item, call: CallFacts | None) -> None:
+    """Ask the look-up service who serves the numbers of the charged legs, before the transaction."""
+    if item.mode == Mode.BY_DECK and call is not None:
+        numbers = {"a": (call.caller,), "b": (call.called,)}.get(item.legs, (call.caller, call.called))
+        learn(plain_number(number).key for number in numbers)
 
 
 def _priced(call: Call, tariff: Tariff, rate_policy: str) -> Price:

@@ -49,6 +49,8 @@ class Stored:
     explanation: str
     estimated: bool
     transfer_id: int | None
+    supplier_cost: Decimal | None
+    supplier_deck_version: str
 
     @property
     def svcno(self) -> str:
@@ -118,7 +120,7 @@ ENDED_COLUMNS = (
     "id", "item_id", "providerno", "account_id", "state", "organization", "application", "summary", "record_ref",
     "start_at", "finish_at", "count", "created_at", "ended_at", "refusal", "content", "cost", "currency",
     "charged_seconds", "charged_count", "pack_units", "deck_version", "warnings", "explanation", "estimated",
-    "transfer_id",
+    "transfer_id", "supplier_cost", "supplier_deck_version",
 )  # fmt: skip
 
 
@@ -158,13 +160,34 @@ def update_ended(changes: Sequence[dict[str, Any]]) -> None:
                 count = t.count, ended_at = t.ended_at, content = t.content, cost = t.cost, currency = t.currency,
                 charged_seconds = t.charged_seconds, charged_count = t.charged_count, pack_units = t.pack_units,
                 deck_version = t.deck_version, warnings = t.warnings, explanation = t.explanation,
-                estimated = t.estimated, transfer_id = t.transfer_id
+                estimated = t.estimated, transfer_id = t.transfer_id, supplier_cost = t.supplier_cost,
+                supplier_deck_version = t.supplier_deck_version
             FROM json_to_recordset(%s) AS t(
                 id bigint, providerno text, organization text, application text, summary text, record_ref text,
                 start_at timestamptz, finish_at timestamptz, count int, ended_at timestamptz, content text,
                 cost numeric, currency text, charged_seconds int, charged_count numeric, pack_units numeric,
-                deck_version text, warnings text, explanation text, estimated bool, transfer_id bigint)
+                deck_version text, warnings text, explanation text, estimated bool, transfer_id bigint,
+                supplier_cost numeric, supplier_deck_version text)
             WHERE r.id = t.id
+            """,
+            [msgspec.json.encode(changes).decode()],
+        )
+
+
+def replace_charges(changes: Sequence[dict[str, Any]]) -> None:
+    """Set the charge in force of locked, ended records; what was used stays as it is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE counter_servicerecord r SET
+                cost = t.cost, charged_seconds = t.charged_seconds, charged_count = t.charged_count,
+                deck_version = t.deck_version, warnings = t.warnings, explanation = t.explanation,
+                transfer_id = t.transfer_id, supplier_cost = t.supplier_cost,
+                supplier_deck_version = t.supplier_deck_version
+            FROM json_to_recordset(%s) AS t(
+                id bigint, cost numeric, charged_seconds int, charged_count numeric, deck_version text, warnings text,
+                explanation text, transfer_id bigint, supplier_cost numeric, supplier_deck_version text)
+            WHERE r.id = t.id AND r.state = 'ended'
             """,
             [msgspec.json.encode(changes).decode()],
         )

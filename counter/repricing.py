@@ -1,39 +1,44 @@
-"""Asking the question of a stored use again, at the price or the deck versions that answered it."""
+"""Asking the question of a stored use again, at the price or the deck versions that answered it.
+
+Only what is stored with the use is read: number, carrier and reach as they were found, the versions, the day classes.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from billing_platform.money import parse_amount, round_amount
-from counter.content import CONTENT_FIELDS
-from counter.items import Item, Mode
-from counter.pricing import ESTIMATE_POLICY, SIX_PLACES, Question, leg_calls
+from counter.charged import Asked, Charged, Line
+from counter.items import Item, Mode, Opening
+from counter.pricing import LegRead, Question, leg_call
 from counter.uses import CallFacts
-from rating import engine, tariffs
+from rating.again import StoredCharge, amount_again
+from rating.carriers import CarrierFound
+from rating.engine import Call
 from rating.errors import DeckUnknown
-from rating.question import AskedCall
+from rating.question import Reach
+from rating.segments import Kind, Number
 
 ZERO = Decimal(0)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredUse:
     """A charged use as stored: what was asked (`content`), and why it cost what it cost (`explanation`)."""
 
-    organization: str
     start: datetime
     finish: datetime
     content: str
     explanation: str
 
 
-def cost_again(use: StoredUse, item: Item) -> Decimal | None:
-    """The cost by the stored terms; None where a call met several versions of a deck, or a version is gone.
+def cost_again(use: StoredUse) -> Decimal | None:
+    """The cost by the stored terms; None where a version is gone.
 
     Raises PricingError when the stored version has no price for the stored call.
     """
@@ -41,7 +46,7 @@ def cost_again(use: StoredUse, item: Item) -> Decimal | None:
     if why.get("answered") is False:
         return ZERO
     if why["mode"] == Mode.BY_DECK:
-        return _by_deck(use, item, why)
+        return _by_deck(use, why)
     count, price = Decimal(why["count"]), parse_amount(why["price"])
     if why["mode"] == Mode.PER_USE:
         amount = price * count
@@ -50,44 +55,50 @@ def cost_again(use: StoredUse, item: Item) -> Decimal | None:
     return round_amount(amount, method=why["rounding"], decimals=why["decimals"])
 
 
+def stored_call(asked: Asked, line: Line, *, start: datetime, finish: datetime, covered_seconds: int) -> Call:
+    """The engine's question about a leg, as its number was read when it was charged."""
+    if line.leg == "a":
+        start = asked.agent_answer or start
+    return leg_call(stored_leg(asked, line), start=start, finish=finish, covered_seconds=covered_seconds)
+
+
+def stored_leg(asked: Asked, line: Line) -> LegRead:
+    """How the number of a leg was read when it was charged."""
+    number = line.number
+    raw = number.dialled or (asked.caller if line.leg == "a" else asked.called)
+    return LegRead(
+        Number(raw, number.key, _KINDS[number.kind]), CarrierFound(number.carrier, number.carrier_from),
+        Reach(number.reach, number.area, number.caller_area),
+    )  # fmt: skip
+
+
+def question_again(use: Charged, item: Item, opening: Opening | None, *, organization: str) -> Question:
+    """The question of a stored use, for today's tariffs: the numbers and carriers are those of then."""
+    asked, why = use.asked, use.why
+    call = CallFacts(
+        caller=asked.caller, called=asked.called, call_type=asked.call_type, agent_answer_at=asked.agent_answer,
+        answered=asked.answered, answer_basis=asked.answer_basis, trunk=asked.trunk, carrier=asked.carrier,
+    )  # fmt: skip
+    return Question(
+        item, opening, organization, asked.accno, use.start, use.finish, use.uses, call, rate_policy=why.rate_policy,
+        covered_seconds=why.covered_seconds, covered_uses=why.covered_uses,
+        read={line.leg: stored_leg(asked, line) for line in why.lines},
+    )  # fmt: skip
+
+
 def _increments(use: StoredUse, why: Mapping[str, Any]) -> int:
     lasted = max(use.finish - use.start, timedelta(seconds=why["min_seconds"]))
     paid = lasted - timedelta(seconds=why.get("covered_seconds", 0))
     return max(0, -(-paid // timedelta(seconds=why["increment"])))
 
 
-def _by_deck(use: StoredUse, item: Item, why: Mapping[str, Any]) -> Decimal | None:
-    lines: dict[str, dict[str, Any]] = {line["leg"]: line for line in why["lines"]}
-    legs = leg_calls(_question(use, replace(item, legs="both" if len(lines) > 1 else next(iter(lines))), why))
-    amounts = [_leg_cost(legs[leg], line, why) for leg, line in lines.items()]
-    total = sum((amount for amount in amounts if amount is not None), ZERO)
-    return None if None in amounts else round_amount(total, method="half_up", decimals=SIX_PLACES)
-
-
-def _question(use: StoredUse, item: Item, why: Mapping[str, Any]) -> Question:
-    given = dict(zip(CONTENT_FIELDS, msgspec.json.decode(use.content), strict=True))
-    agent_answer = given["agent_answer_time"]
-    call = CallFacts(
-        caller=given["caller"], called=given["called"], carrier=given["carrier"],
-        agent_answer_at=None if agent_answer is None else EPOCH + timedelta(microseconds=agent_answer),
+def _by_deck(use: StoredUse, why: Mapping[str, Any]) -> Decimal | None:
+    asked = msgspec.json.decode(use.content, type=Asked)
+    charge = StoredCharge(
+        ref="", cost=ZERO, caller=asked.caller, called=asked.called, start=use.start, finish=use.finish,
+        agent_answer=asked.agent_answer, explanation=why,
     )  # fmt: skip
-    return Question(
-        item, None, use.organization, given["accno"], use.start, use.finish, 1, call,
-        covered_seconds=why.get("covered_seconds", 0),
-    )  # fmt: skip
-
-
-def _leg_cost(asked: AskedCall, line: Mapping[str, Any], why: Mapping[str, Any]) -> Decimal | None:
-    versions: dict[str, int | list[int]] = line["versions"]["decks"]
-    ((deck, version), *others) = versions.items()
-    if others or not isinstance(version, int):
-        return None
-    call = replace(asked.call, carrier=line["number"]["carrier"])
     try:
-        tariff = tariffs.deck_tariff(deck, at=call.at, version=version)
+        return amount_again(charge)
     except DeckUnknown:
         return None
-    if "error" in why:
-        return engine.price_call(replace(call, key=call.key or ""), tariff).amount
-    price = engine.dearest if why.get("rate_policy") == ESTIMATE_POLICY else engine.price_call
-    return price(call, tariff).amount

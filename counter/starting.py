@@ -124,6 +124,7 @@ def quote_service(request: UseRequest, *, organizations: frozenset[str] | None, 
         require_usable(parties)
         if parties.item.mode == Mode.RESOURCE:
             raise WrongChargeMode
+        holding.warm(parties.account, parties.item, request.call, at=at)
         return holding.plan_hold(parties.account, parties.item, parties.opening, request, at=at).quote()
     except CounterError as refusal:
         return Quote(allowed=False, code=refusal.billing_code, reason=refusal.code, detail=str(refusal))
@@ -137,7 +138,7 @@ def start_service(request: UseRequest, *, organizations: frozenset[str] | None, 
     parties = _parties(request.accno, request.label, organizations=organizations, at=at)
     if parties.item.mode == Mode.RESOURCE:
         raise WrongChargeMode
-    holding.warm(parties.account, parties.item, at=at)
+    holding.warm(parties.account, parties.item, request.call, at=at)
     outcome = _start(parties, request, start_content(request), at=at)
     if isinstance(outcome, CounterError):
         raise outcome

@@ -64,6 +64,9 @@ class ServiceRecord(models.Model):
     explanation = models.TextField(blank=True)
     estimated = models.BooleanField(_("estimated"), default=False)
     transfer_id = models.BigIntegerField(_("transfer"), null=True)
+    # what the call cost us; null: nobody knows
+    supplier_cost = models.DecimalField(_("supplier's cost"), max_digits=20, decimal_places=6, null=True)
+    supplier_deck_version = models.CharField(_("supplier's deck version"), max_length=100, blank=True, db_default="")
 
     class Meta:
         verbose_name, verbose_name_plural = _("service record"), _("service records")
@@ -72,6 +75,10 @@ class ServiceRecord(models.Model):
             models.CheckConstraint(condition=Q(cost__gte=0, cost__lt=LIMIT), name="use_cost_bounded"),
             models.CheckConstraint(
                 condition=~Q(state="ended") | Q(cost=0) | Q(transfer_id__isnull=False), name="use_cost_posted"
+            ),
+            models.CheckConstraint(
+                condition=Q(supplier_cost__isnull=True) | Q(supplier_cost__gte=0, supplier_cost__lt=LIMIT),
+                name="use_supplier_cost_bounded",
             ),
         ]
         indexes = [
@@ -98,6 +105,8 @@ class ReplacedCharge(models.Model):
     reversal_id = models.BigIntegerField(null=True)
     replaced_by_content = models.TextField()
     replaced_at = models.DateTimeField()
+    supplier_cost = models.DecimalField(max_digits=20, decimal_places=6, null=True)
+    supplier_deck_version = models.CharField(max_length=100, blank=True, db_default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["record", "cause"], name="replacement_once")]

@@ -7,9 +7,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from billing_platform import clock
+from billing_platform import clock, slots
 from billing_platform.auth import Caller
+from billing_platform.celery import BEAT
 from billing_platform.models import AuditEntry, Membership, Role
+from billing_platform.slots import claim_slot
 from cdr import demo
 from cdr.audit import cards, ready_part, record_findings
 from cdr.deliveries import Received, store_deliveries
@@ -35,6 +37,28 @@ def test_silent_delivery_is_a_breach_after_five_minutes(desk: Desk) -> None:
     assert early == {}
     assert breaches() == {6: (f"delivery {stored.id}",)}
     assert ready_part().degraded
+
+
+def tick() -> None:
+    """Beat sent every job and a worker took it."""
+    for job, seconds in BEAT.items():
+        claim_slot(job, slot=int(clock.now().timestamp()) // seconds)
+
+
+def test_sweepers_that_nobody_sends_are_seen_after_three_periods(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "_started", slots._started - 3600)  # this process began an hour ago
+    never = ready_part()
+    clock.set_test_instant(clock.now())
+    tick()
+    ticking = ready_part()
+    clock.set_test_instant(clock.now() + timedelta(seconds=31))
+    dead = ready_part()
+    tick()
+
+    assert (ticking.ok, ready_part().ok) == (True, True)
+    assert (dead.ok, dead.degraded) == (False, True)
+    assert dead.detail.startswith("nobody runs relay_outbox, sweep_charges, take_up_deliveries")
+    assert never.detail.startswith(dead.detail)
 
 
 @pytest.mark.parametrize(

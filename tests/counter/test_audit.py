@@ -7,10 +7,13 @@ import pytest
 from django.db import connection
 
 from billing_platform import clock
+from billing_platform.auth import Caller
 from billing_platform.oracle import looking_since
 from counter.audit import use_findings
 from counter.models import ServiceItem, ServicePrice, ServiceRecord
 from ledger.reversals import Reversal, reverse_transfers
+from rating.decks import Publication, revert_deck
+from rating.models import CalendarDay, Carrier, NumberSegment
 from tests import cast
 from tests.counter.told import NOON, call, end, end_one, start, stop_clock, use
 
@@ -118,3 +121,38 @@ def test_between_the_nightly_runs_only_new_uses_are_looked_at(acme):
         assert found() == {7: 0, 8: 0}
     with looking_since(clock.now() - timedelta(minutes=1)):
         assert found() == {7: 1, 8: 1}
+
+
+def test_what_is_edited_afterwards_changes_no_old_price(acme):
+    stop_clock(NOON)
+    cast.make_deck(
+        "bands", "#!band busy days=workday from=09:00 to=18:00", ",0.12,60,6,", "021,0.10,60,60,busy",
+        columns=f"{cast.DECK_COLUMNS},band",
+    )  # fmt: skip
+    cast.price_by("bands", label="voice", organization="acme")
+    numbers = ("02160001234", "0085221234567", "95588", "13800000001")
+    end(*(use(acme, "voice", number, 61, call=call(number)) for number in numbers))
+    before = list(ServiceRecord.objects.order_by("pk").values_list("cost", flat=True))
+    assert before == [Decimal("0.2"), Decimal("0.132"), Decimal("0.132"), Decimal("0.132")]
+
+    cast.publish_deck("bands", ",9,60,60")
+    revert_deck("bands", to=1, publication=Publication(None), caller=Caller("command", "test"))
+    CalendarDay.objects.create(date=NOON.date(), day_class="holiday")
+    carrier = Carrier.objects.get_or_create(code="CTCC")[0]
+    NumberSegment.objects.create(prefix="8613800000001", carrier=carrier, kind="mobile", source="ported")
+    cast.tariffs.refresh()
+
+    assert found() == {7: 0, 8: 0}
+
+
+def test_a_call_that_met_two_versions_is_priced_again_too(acme):
+    stop_clock(NOON)
+    cast.publish_deck("flat", ",0.24,60,6", "021,0.20,60,60", effective_from=NOON + timedelta(minutes=5))
+    stop_clock(NOON + timedelta(minutes=10))
+
+    receipt = end_one(use(acme, "voice", "c1", 600, call=call()))
+
+    assert (receipt.cost, receipt.deck_version) == (Decimal("1.50"), "flat:1,flat:2")
+    assert found() == {7: 0, 8: 0}
+    change(receipt.record_id, finish_at=clock.now() + timedelta(minutes=5))
+    assert found() == {7: 0, 8: 1}

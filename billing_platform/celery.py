@@ -23,15 +23,19 @@ BEAT = {  # task: seconds from slot to slot
     "billing_platform.tasks.remove_old_answers_task": 600,
     "cdr.tasks.sweep_charges_task": 10,
     "cdr.tasks.take_up_deliveries_task": 10,
+    "cdr.tasks.take_repriced_task": 30,
     "counter.tasks.expire_uses_task": 30,
     "callcontrol.tasks.sweep_callbacks_task": 30,
     "callcontrol.tasks.resubmit_pending_uses_task": 60,
     "ledger.tasks.expire_lots_task": 60,
     "ledger.tasks.verify_recent_task": 300,
+    "rating.tasks.ring_for_waiting_imports_task": 30,
+    "rating.tasks.expire_imports_task": 3600,
 }
 DAILY = {  # task: hour and minute, UTC; a day is sealed two hours after it ended in Shanghai
     "ledger.tasks.make_partitions_task": (17, 0),
     "cdr.tasks.make_partitions_task": (17, 5),
+    "rating.tasks.watch_calendar_task": (17, 10),
     "ledger.tasks.seal_day_task": (18, 0),
 }
 PERIODS = BEAT | dict.fromkeys(DAILY, DAY)

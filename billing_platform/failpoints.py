@@ -22,6 +22,7 @@ NAMES = frozenset({
     "ledger.posting.after_balance", "ledger.holds.after_place",
     "callcontrol.calling.after_intent", "callcontrol.calling.after_platform",
     "outbox.after_claim", "outbox.after_send", "jobs.after_claim",
+    "rating.imports.before_commit",
 })  # fmt: skip
 
 

@@ -90,12 +90,12 @@ class Gatherer(Generic[Item, Outcome]):
         with self._state:
             while not self._stopping and not self._is_worth_taking():
                 self._state.wait()
-            self._busy += 1
             batch: list[_Waiting[Item, Outcome]] = []
             weight = 0
             while self._queue and (not batch or weight + self._queue[0].weight <= self._weight_max):
                 batch.append(self._queue.popleft())
                 weight += batch[-1].weight
+            self._busy += bool(batch)
             return batch
 
     def _run(self) -> None:

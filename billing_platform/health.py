@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
-from billing_platform import clock, metrics, registry
+from billing_platform import clock, gauges, metrics, registry
 from billing_platform.auth import audience, remote_address
 from billing_platform.doors import admitted_caller
 from billing_platform.errors import PlatformError
@@ -58,7 +58,7 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
             admitted_caller(request, SCRAPERS)
         except PlatformError as refusal:
             return problem_response(refusal, request)
-    return HttpResponse(metrics.scrape(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(metrics.scrape(gauges.readings()), content_type=CONTENT_TYPE_LATEST)
 
 
 def ready_parts() -> list[Part]:

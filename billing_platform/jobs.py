@@ -109,7 +109,7 @@ class PlatformCommand(BaseCommand):
             code = Exit.INTERRUPTED
         except PlatformError as refusal:
             code = exit_of(refusal)
-            token = f"; repeat with --confirm {refusal.fields['token']}" if isinstance(refusal, GuardRail) else ""
+            token = f"; repeat with --confirm {refusal.fields['token']}" if "token" in refusal.fields else ""
             run.fail(refusal.code, f"{refusal}{token}", ref=", ".join(f"{k}={v}" for k, v in refusal.fields.items()))
         except OperationalError as gone:
             code = Exit.TRY_LATER

@@ -25,6 +25,7 @@ NAV = (  # key, path, label, roles; a page that no room has brought yet is not s
     ("reports", "/reports/", _("Reports"), OFFICE),
     ("ops", "/ops/", _("Operations"), frozenset({Role.OPS, Role.AUDITOR, Role.PLATFORM_ADMIN})),
     ("admin", "/admin/", _("Administration"), OFFICE - {Role.SUPERVISOR}),
+    ("explain", "/admin/rating/explain/", _("Test a number"), OFFICE - {Role.PLATFORM_ADMIN}),
     ("docs", "/api/docs/", _("Developers"), frozenset(Role)),
 )
 

@@ -17,12 +17,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from billing_platform import clock, metrics, outside
 from billing_platform.auth import Caller
 from billing_platform.errors import PlatformError
 from billing_platform.failpoints import failpoint
+from billing_platform.metrics import Reading
 from billing_platform.models import OutboxEvent, WebhookEndpoint
 from billing_platform.states import claim
 from billing_platform.trail import record_act
@@ -47,6 +48,7 @@ SECONDS_BEFORE = (
 )  # each try, counted from the one before
 JITTER = 0.2
 DISABLED_AFTER = timedelta(days=5)
+COUNTED_MAX = 100_000
 SLOWED = frozenset({429, 502, 503, 504})  # obey Retry-After
 WAIT_MAX = 86_400
 EVERY_TOPIC = "*"
@@ -142,6 +144,29 @@ def send_again(event_id: int) -> bool:
         OutboxEvent.objects.filter(pk=event_id, state=OutboxEvent.State.DEAD),
         OutboxEvent.TRANSITIONS, OutboxEvent.State.PENDING, attempts=0, next_attempt_at=clock.now(), last_error="",
     )  # fmt: skip
+
+
+def waiting_readings() -> list[Reading]:
+    """How many events of each topic are not delivered yet, counted up to a bound, and the age of the oldest."""
+    at = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT topic, count(*), min(created_at) FROM (SELECT topic, created_at FROM billing_platform_outboxevent"
+            " WHERE state = 'pending' LIMIT %s) AS waiting GROUP BY topic",
+            [COUNTED_MAX],
+        )
+        rows = cursor.fetchall()
+    counts = [Reading(metrics.outbox_pending, number, (topic,)) for topic, number, _oldest in rows]
+    ages = [
+        Reading(metrics.outbox_oldest, max(0.0, (at - oldest).total_seconds()), (topic,)) for topic, _, oldest in rows
+    ]
+    return counts + ages
+
+
+def dead_readings() -> list[Reading]:
+    """How many events of each topic were given up and nobody has sent again."""
+    rows = OutboxEvent.objects.filter(state=OutboxEvent.State.DEAD).values_list("topic").annotate(number=Count("id"))
+    return [Reading(metrics.dead_letters, number, (topic,)) for topic, number in rows]
 
 
 def seconds_until_next(attempts: int, *, wait: int = 0) -> float | None:

@@ -128,12 +128,23 @@ def post(
     target: Target, *, body: bytes, headers: Mapping[str, str], seconds: float = 15.0, body_max: int = BODY_MAX
 ) -> Answer:
     """POST to a judged target: `seconds` for everything, at most `body_max` bytes of answer. Raises OutsideFailed."""
+    return _ask(target, "POST", body=body, headers=headers, seconds=seconds, body_max=body_max)
+
+
+def get(target: Target, *, headers: Mapping[str, str], seconds: float = 15.0, body_max: int = BODY_MAX) -> Answer:
+    """GET from a judged target, within the same limits. Raises OutsideFailed."""
+    return _ask(target, "GET", body=None, headers=headers, seconds=seconds, body_max=body_max)
+
+
+def _ask(
+    target: Target, method: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, body_max: int
+) -> Answer:
     until = time.monotonic() + seconds
     sent = {**headers, "Host": target.url.netloc, "Accept-Encoding": "identity", "Connection": "close"}
     try:
         with (
             httpcore.ConnectionPool(network_backend=_JudgedBackend(target, until)) as pool,
-            pool.stream("POST", target.url.geturl(), headers=list(sent.items()), content=body) as response,
+            pool.stream(method, target.url.geturl(), headers=list(sent.items()), content=body) as response,
         ):
             found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
             return Answer(response.status, found, _capped(response.iter_stream(), body_max))

@@ -18,6 +18,13 @@ READY_PARTS = [  # () -> billing_platform.health.Part
     "counter.client.ready_part",
     "cdr.audit.ready_part",
 ]
+GAUGES = [  # () -> sequence of billing_platform.metrics.Reading, the quickest first
+    "ledger.figures.hold_readings",
+    "cdr.figures.backlog_readings",
+    "billing_platform.outbox.waiting_readings",
+    "ledger.figures.wallet_readings",
+    "billing_platform.outbox.dead_readings",
+]
 DEMO_SEEDERS = [  # (demo: billing_platform.demo.Demo) -> None, in this order
     "rating.demo.seed",
     "counter.demo.seed",
@@ -27,12 +34,17 @@ DEMO_SEEDERS = [  # (demo: billing_platform.demo.Demo) -> None, in this order
 DASHBOARD_CARDS = [  # (caller) -> list of billing_platform.dashboard.Card
     "counter.audit.cards",
     "cdr.audit.cards",
+    "rating.calendar_alert.cards",
 ]
+STORED_CHARGES = [  # (at_most) -> Iterator of dict, newest first: what `rate_explain --verify` reads
+    "counter.stored.stored_charges",
+]
+CLOSED_PERIODS: list[str] = []  # (account ids, begins=, ends=) -> Iterable[billing_platform.closing.Closed]
 ERROR_BODIES = {  # path prefix: (error, request) -> answer, where a public contract has an error body of its own
     "/api/billaccounts/": "counter.rest.refusal_response",
     "/onlyuser/": "counter.rest.refusal_response",
 }
-JOB_COMMANDS = {"charge_resubmit", "deck_import", "verify_ledger", "seal_ledger"}
+JOB_COMMANDS = {"charge_resubmit", "deck_import", "rerate", "verify_ledger", "seal_ledger"}
 
 
 def resolve(names: list[str]) -> list[Callable[..., Any]]:

@@ -161,6 +161,28 @@ def job_run(
         alive.close()
 
 
+def open_run(job: str, *, arguments: list[str] | None = None) -> int:
+    """Record a run that a worker will take up: its id can be shown at once."""
+    return JobRun.objects.create(job=job, arguments=arguments or [], started_at=clock.now()).pk
+
+
+@contextmanager
+def taken_up(run_id: int) -> Iterator[Run]:
+    """As `job_run`, for a run on record, also one whose process died. Raises NotFound, AlreadyRunning."""
+    alive = _Alive()
+    try:
+        row = JobRun.objects.filter(pk=run_id).first()
+        if row is None:
+            raise NotFound(run=run_id)
+        if not alive.lock(RUN_LOCK, run_id & LOCK_MASK):
+            raise AlreadyRunning(row.job)
+        JobRun.objects.filter(pk=run_id).update(state=JobRun.State.RUNNING, exit_code=None, finished_at=None)
+        failpoint("jobs.after_claim")
+        yield from _finished(row, Run(row.pk, row.job, dry_run=False, _alive=alive))
+    finally:
+        alive.close()
+
+
 def _finished(row: JobRun, run: Run) -> Iterator[Run]:
     code = Exit.UNEXPECTED
     try:

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -40,6 +41,14 @@ def number(name: str, default: int, *, at_least: int = 0) -> int:
 def words(name: str, default: str = "") -> list[str]:
     """A list, separated by commas."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def pairs(listed: list[str]) -> dict[str, str]:
+    """`A=1`, `B=2`."""
+    found = [word.partition("=") for word in listed]
+    if not all(key.strip() and value.strip() for key, _equals, value in found):
+        raise ImproperlyConfigured(f"{listed}: write NAME=VALUE, separated by commas")
+    return {key.strip(): value.strip() for key, _equals, value in found}
 
 
 def choice(name: str, default: str, allowed: set[str]) -> str:
@@ -327,6 +336,7 @@ COUNTER_REFLECTION = flag("COUNTER_REFLECTION")
 
 # --- ledger -----------------------------------------------------------------------------------------------------------
 ADJUSTMENT_SECOND_PERSON_ABOVE = number("ADJUSTMENT_SECOND_PERSON_ABOVE", 1000)  # in the account's currency
+RERATE_CONFIRM_AMOUNT = number("RERATE_CONFIRM_AMOUNT", 1000)  # differences beyond it are confirmed
 
 # --- rating -----------------------------------------------------------------------------------------------------------
 RATING_DEFAULT_DECK = text("RATING_DEFAULT_DECK", "default")
@@ -334,6 +344,14 @@ RATING_MISSING_RATE_AT_GATE = choice("RATING_MISSING_RATE_AT_GATE", "default", {
 RATING_FALLBACK_DEPTH = number("RATING_FALLBACK_DEPTH", 4, at_least=1)
 RATING_COMPILED_CACHE_MB = number("RATING_COMPILED_CACHE_MB", 256, at_least=16)
 RATING_HOME_AREA = text("RATING_HOME_AREA", "21")
+RATING_CARRIER_LOOKUP_URL = text("RATING_CARRIER_LOOKUP_URL")  # with {key} or {national}; empty = nobody is asked
+if RATING_CARRIER_LOOKUP_URL and not {"{key}", "{national}"} & set(re.findall(r"{\w+}", RATING_CARRIER_LOOKUP_URL)):
+    raise ImproperlyConfigured("RATING_CARRIER_LOOKUP_URL: write {key} or {national} where the number belongs")
+RATING_CARRIER_LOOKUP_HEADER = secret("RATING_CARRIER_LOOKUP_HEADER")  # "Name: value"
+RATING_CARRIER_LOOKUP_PATH = text("RATING_CARRIER_LOOKUP_PATH", "carrier")  # dotted, into the JSON answer
+RATING_CARRIER_LOOKUP_MAP = pairs(words("RATING_CARRIER_LOOKUP_MAP"))  # what the service says = our carrier's code
+RATING_CARRIER_LOOKUP_TIMEOUT_MS = number("RATING_CARRIER_LOOKUP_TIMEOUT_MS", 300, at_least=10)
+RATING_SECOND_PERSON_ROWS = number("RATING_SECOND_PERSON_ROWS", 10_000, at_least=0)  # changed rows of one publish
 
 # --- calls ------------------------------------------------------------------------------------------------------------
 SIMULATOR_URL = text("SIMULATOR_URL", "http://127.0.0.1:8090")  # where the demo's callback platform listens

@@ -25,7 +25,7 @@ from callcontrol.wording import ShownCall, Step, rail_of, shown_call
 from counter import client
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, ServiceNotOpen
 from counter.uses import AccountFacts
-from rating.carriers import carrier_of
+from rating.carriers import city_shown, place_of
 from rating.segments import Number
 
 SERVICE_KEY = "callback"
@@ -217,7 +217,7 @@ def _contact(number: Number, placer: Placer, *, shown: str, at: datetime) -> Con
         return None
     rows = Callback.objects.filter(visible_calls(placer), customer_key=number.key).order_by("-created_at", "-id")
     calls = [shown_call(row, placer) for row in rows[:WITH_CONTACT]]
-    return Contact(shown, _kind(number), carrier_of(number.key, at=at).city, calls)
+    return Contact(shown, _kind(number), city_shown(place_of(number, at=at)), calls)
 
 
 def _kind(number: Number) -> str:

@@ -1,8 +1,7 @@
 """Numbers as this room uses them: read once in the home area, compared by key, dialled in the national form."""
 
-from django.conf import settings
-
-from rating.segments import Kind, Number, NumberContext, read_number
+from rating import dialling
+from rating.segments import Kind, Number, read_number
 
 CHINA = "86"
 NO_TARGET = frozenset({Kind.INVALID, Kind.HIDDEN})
@@ -10,7 +9,7 @@ NO_TARGET = frozenset({Kind.INVALID, Kind.HIDDEN})
 
 def read(text: str) -> Number:
     """The number as dialled at home. Never raises."""
-    return read_number(text, NumberContext(home_area=settings.RATING_HOME_AREA))
+    return read_number(text, dialling.at_home())
 
 
 def is_callable(number: Number) -> bool:

@@ -11,6 +11,7 @@ from billing_platform import clock, metrics, registry
 from billing_platform.models import JobRun
 from billing_platform.oracle import EXAMPLES_MAX, Finding, looking_since, since
 from billing_platform.runs import Run, VerificationMismatch
+from ledger.figures import show_imbalance
 from ledger.holds import HOLD_GRACE
 from ledger.invariants import INVARIANTS
 from ledger.seals import find_broken_seals, read_in_one_snapshot
@@ -74,6 +75,7 @@ def _verify_into(run: Run) -> None:
         })  # fmt: skip
         metrics.breaches.labels(str(finding.invariant)).set(finding.breaches)
     broken = [finding.invariant for finding in findings if finding.breaches]
+    show_imbalance(broken)
     if broken:
         raise VerificationMismatch(invariants=broken)
     run.counts["clean_at"] = int(started.timestamp())

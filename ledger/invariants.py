@@ -7,8 +7,8 @@ was not delivered (`event_too_old`) is a breach. Accounts that were touched afte
 
 TOUCHED = "(%(floor)s = 0 OR {account} IN (SELECT account_id FROM ledger_transfer WHERE id > %(floor)s))"
 
-SUM_IS_ZERO = """
-    SELECT 'sum of all accounts: ' || sum(amount) || ' ' || currency
+SUM_BY_CURRENCY = """
+    SELECT currency, sum(amount) AS amount
     FROM (
         SELECT currency, sum(balance) AS amount FROM ledger_billingaccount GROUP BY currency
         UNION ALL
@@ -18,8 +18,12 @@ SUM_IS_ZERO = """
         JOIN ledger_ledgeraccount d ON d.id = t.debit_id JOIN ledger_ledgeraccount c ON c.id = t.credit_id
         GROUP BY t.currency
     ) AS sides
-    WHERE %(floor)s = 0 GROUP BY currency HAVING sum(amount) <> 0
+    GROUP BY currency
 """
+SUM_IS_ZERO = f"""
+    SELECT 'sum of all accounts: ' || amount || ' ' || currency
+    FROM ({SUM_BY_CURRENCY}) sums WHERE %(floor)s = 0 AND amount <> 0
+"""  # noqa: S608  constants of this module
 ONE_CURRENCY = """
     SELECT 'transfer ' || t.id || ' in ' || t.currency || ' between ' || coalesce(d.code, 'nothing') || ' and '
            || coalesce(c.code, 'nothing')

@@ -92,6 +92,12 @@ def test_every_part_runs_and_the_site_is_ready(platform):
     assert platform.ready["logins"]["agent"] == demo.PASSWORD
 
 
+def test_one_scrape_adds_up_all_processes(platform, var_dir):
+    writers = {path.stem.rpartition("_")[2] for path in (var_dir / "metrics").glob("*.db")}
+
+    assert len(writers) >= 4  # web twice, counter, worker
+
+
 def test_secrets_are_made_once_and_for_our_eyes_only(platform, var_dir):
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in (var_dir / "secrets").iterdir()}
 

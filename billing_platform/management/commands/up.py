@@ -195,6 +195,8 @@ def _environment(servers: Servers, ports: Ports) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),  # many threads must not mean many heaps
     }
+    if "PROMETHEUS_MULTIPROC_DIR" not in environment:
+        environment["PROMETHEUS_MULTIPROC_DIR"] = str(_empty_directory(settings.VAR_DIR / "metrics"))
     if ports.counter is not None:
         environment["COUNTER_ADDRESS"] = f"{HOST}:{ports.counter}"
     if ports.simulator is not None:
@@ -203,6 +205,14 @@ def _environment(servers: Servers, ports: Ports) -> dict[str, str]:
         if setting not in environment and f"{setting}_FILE" not in environment:
             environment[f"{setting}_FILE"] = str(_secret_file(settings.VAR_DIR / "secrets" / file_name))
     return environment
+
+
+def _empty_directory(path: Path) -> Path:
+    """For the figures of this run alone: those of processes that are gone would be added up with ours."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    for file in path.iterdir():
+        file.unlink()
+    return path
 
 
 def _secret_file(path: Path) -> Path:

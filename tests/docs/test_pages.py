@@ -11,7 +11,8 @@ EVERYTHING = [*PAGES, *(page.chinese for page in PAGES), Page(ROOT / "README.md"
 HAN = re.compile(r"[\u4e00-\u9fff]")
 WANTED = {
     "quickstart", "concepts", "first-call-curl", "first-call-client", "architecture", "settings", "gate", "callbacks",
-    "records", "rates", "money", "commands", "errors", "metrics", "operations", "deployment", "decisions",
+    "records", "rates", "decks", "rate-admin", "money", "commands", "errors", "metrics",
+    "operations", "deployment", "decisions",
 }  # fmt: skip
 
 

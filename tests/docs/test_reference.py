@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from billing_platform import metrics
 from billing_platform.errors import PlatformError
+from billing_platform.metrics import AskedGauge
 from billing_platform.runs import Exit
 from callcontrol.models.calls import RANKS, State
 from callcontrol.simulation.scenarios import SCENARIOS
@@ -24,9 +25,11 @@ from cdr.models import CallRecord
 from ledger.audit import SEALED
 from ledger.invariants import INVARIANTS
 from ledger.models import BillingAccount, LedgerAccount
-from rating.formats.fields import COLUMNS
+from rating import candidates, carriers
+from rating.explain import explain
 from rating.messages import PRICING_MESSAGES
 from tests.docs.pages import DOCS, ROOT, Page, codes_in
+from tests.rating.deck_files import make_deck
 
 ROOMS = ("billing_platform", "callcontrol", "cdr", "counter", "finance", "ledger", "rating")
 READERS = {"text", "flag", "number", "words", "choice", "rate", "secret"}
@@ -101,7 +104,9 @@ def test_every_status_of_an_error_is_right():
 def all_metrics() -> dict[str, tuple[str, list[str], str]]:
     found = {}
     for variable, metric in vars(metrics).items():
-        if type(metric) in METRIC_KINDS:
+        if isinstance(metric, AskedGauge):
+            found[metric.name] = ("gauge", list(metric.labels), variable)
+        elif type(metric) in METRIC_KINDS:
             name = metric._name + ("_total" if isinstance(metric, Counter) else "")
             found[name] = (METRIC_KINDS[type(metric)], list(metric._labelnames), variable)
     return found
@@ -198,8 +203,21 @@ def test_events_that_are_told_are_sent():
     assert [topic for topic in topics if f'"{topic}"' not in code] == []
 
 
-def test_every_column_of_a_deck_is_there():
-    assert sorted(first_codes(page("rates").table_after("A deck as a file"))) == sorted(COLUMNS)
+def test_every_way_to_a_carrier_is_there():
+    ways = [carriers.GIVEN, carriers.PORTED, carriers.LOOKUP, carriers.SEGMENT, carriers.NOT_FOUND]
+
+    assert first_codes(page("rates").table_after("Which carrier")) == ways
+
+
+def test_every_field_of_an_explanation_and_every_reason_to_lose_is_there(db):
+    make_deck("told", "021,0.30,60,60")
+    answer = explain({"deck": "told", "destination": "02160001234"})
+    reasons = {word for name, word in vars(candidates).items() if name.isupper() and isinstance(word, str)}
+
+    fields, losing = (first_codes(table[1:]) for table in page("rates").tables[1:3])
+
+    assert sorted(fields) == sorted(answer)
+    assert sorted(losing) == sorted(reasons)
 
 
 def test_every_kind_of_money_is_there():
@@ -215,7 +233,7 @@ def test_every_invariant_is_there():
     assert told == set(INVARIANTS) | {6, 7, 8}
 
 
-@pytest.mark.parametrize("name", ["callbacks", "errors", "records", "metrics", "settings"])
+@pytest.mark.parametrize("name", ["callbacks", "errors", "records", "rates", "metrics", "settings"])
 def test_the_chinese_page_names_the_same(name):
     english, chinese = page(name), page(name).chinese
 

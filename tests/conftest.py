@@ -157,7 +157,15 @@ def database_in_use(run: TestRun, name: str) -> Iterator[FreshDatabase]:
         yield fresh
     finally:
         connections.close_all()
+        end_committers()
         connection.settings_dict["NAME"], os.environ["DATABASE_URL"] = before
+
+
+def end_committers() -> None:
+    """The threads that commit for others hold connections of their own; the next database gets new threads."""
+    for gatherer in (intake._gatherer, charges):
+        assert gatherer.stop(timeout=10)
+        gatherer._running, gatherer._stopping = [], False
 
 
 def sweep_abandoned_runs() -> None:
@@ -178,6 +186,9 @@ RUN.announce()
 os.environ["DJANGO_SETTINGS_MODULE"] = "billing_platform.settings"
 django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"]  # or pytest-django of a worker would read the settings before this file
+
+from cdr import intake  # noqa: E402  needs Django
+from counter.committer import charges  # noqa: E402
 
 
 def pytest_configure(config: pytest.Config) -> None:

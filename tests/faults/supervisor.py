@@ -86,7 +86,11 @@ class Part:
         assert self.answers(), f"{self.name} did not start:\n{last_words(self.log_path)}"
 
     def start(self, failpoints: str = "") -> None:
+        """Start and wait. Who dies before the first answer is started once more, as a supervisor would."""
         self.launch(failpoints)
+        wait_until(lambda: self.answers() or not self.is_alive, seconds=START_SECONDS)
+        if not self.is_alive:
+            self.launch(failpoints)
         self.await_ready()
 
     def kill9(self) -> None:

@@ -11,7 +11,7 @@ run: .venv/.installed
 	$(RUN) manage.py up
 
 test: .venv-dev/.installed
-	$(DEV) -m pytest -n 3 --dist loadfile
+	$(DEV) -m pytest -n 2 --dist loadfile
 
 demo: .venv/.installed
 	$(RUN) manage.py demo

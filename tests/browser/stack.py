@@ -121,6 +121,7 @@ def serious_faults(page: Page) -> list[str]:
 
 def overflow(page: Page) -> int:
     """Pixels that the page is wider than its window."""
+    page.wait_for_function("document.readyState === 'complete'")
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 

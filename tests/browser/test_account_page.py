@@ -194,5 +194,6 @@ def test_narrow_windows_and_accessibility(stack: Stack, *, dark: bool):
     assert (overflow(page), serious_faults(page)) == (0, [])
 
     fill(page, "top_up", "5", "BANK-10")
+    expect(by(page, "rehearsal")).to_be_visible()
 
     assert (overflow(page), serious_faults(page)) == (0, [])

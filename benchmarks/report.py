@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from benchmarks.cases import Case
+from benchmarks.cases import CASES, Case
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -27,26 +27,31 @@ def summarize(case: Case, rounds: list[dict[str, float]], yardstick: float) -> d
 
 
 def write(lines: list[dict[str, object]], *, machine: str, yardsticks: list[float], date: str) -> Path:
-    """Write latest.json and latest.md; answers the table's path."""
+    """Write latest.json and latest.md; answers the table's path. Cases that did not run keep their last row."""
     RESULTS.mkdir(exist_ok=True)
-    facts = {"date": date, "machine": machine, "yardstick_tps": yardsticks, "cases": lines}
-    (RESULTS / "latest.json").write_text(json.dumps(facts, indent=1) + "\n")
+    stored = RESULTS / "latest.json"
+    rows_before = json.loads(stored.read_text())["cases"] if stored.exists() else []
+    latest = {str(line["id"]): line for line in [*rows_before, *({**line, "date": date} for line in lines)]}
+    cases = [latest[case.id] for case in CASES if case.id in latest]
+    facts = {"date": date, "machine": machine, "yardstick_tps": yardsticks, "cases": cases}
+    stored.write_text(json.dumps(facts, indent=1) + "\n")
     rows = [
         f"# Benchmark of {date}",
         "",
-        f"Machine: {machine}. Yardstick Y (pgbench, scale 50, 16 clients, durable): before and after "
-        f"{', '.join(f'{tps:,.0f}' for tps in yardsticks)} transactions/s. Three rounds, medians.",
+        f"Machine: {machine}. Yardstick Y (pgbench, scale 50, 16 clients, durable) of the last run, before and after: "
+        f"{', '.join(f'{tps:,.0f}' for tps in yardsticks)} transactions/s. Medians of the rounds; ratios are to the"
+        " yardstick of the row's own run.",
         "",
-        "| id | what | median | spread | ratio to Y | target | met | more |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| id | what | median | spread | ratio to Y | target | met | more | date |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for line in lines:
+    for line in cases:
         target = "–" if line["target"] is None else f"{line['target']} {line['target_is']}"
         met = {True: "yes", False: "no"}.get(bool(line["met"]), "") if "met" in line else ""
         more = ", ".join(f"{name} {value}" for name, value in dict(line["more"]).items())  # type: ignore[call-overload]
         rows.append(
             f"| {line['id']} | {line['what']} | {line['median']} {line['unit']} | {line['min']}–{line['max']} "
-            f"| {line.get('ratio', '')} | {target} | {met} | {more} |"
+            f"| {line.get('ratio', '')} | {target} | {met} | {more} | {line['date']} |"
         )
     path = RESULTS / "latest.md"
     path.write_text("\n".join(rows) + "\n")

@@ -12,10 +12,10 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def summarize(case: Case, rounds: list[dict[str, float]], yardstick: float) -> dict[str, object]:
     """Median and spread of a case; the ratio where the target is one."""
     values = sorted(one["value"] for one in rounds)
-    median = statistics.median(values)
+    median = round(statistics.median(values), 2)
     line: dict[str, object] = {
         "id": case.id, "what": case.what, "unit": case.unit, "median": median, "min": values[0], "max": values[-1],
-        "more": {name: statistics.median(one[name] for one in rounds) for name in rounds[0] if name != "value"},
+        "more": {n: round(statistics.median(one[n] for one in rounds), 2) for n in rounds[0] if n != "value"},
         "target": case.target, "target_is": "x Y" if case.per_yardstick else case.unit,
     }  # fmt: skip
     if case.per_yardstick:

@@ -99,3 +99,17 @@ def hashed_content(draft: DeckVersion) -> tuple[str, int]:
     shared = [head.currency, head.zone, head.numbering, head.rounding, str(head.decimals)]
     lines = [*shared, *(render_band(band) for band in bands_of(draft)), rows_hash]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest(), rows
+
+
+def end_found(draft: DeckVersion, ids_sql: str) -> None:
+    """The rows whose ids this query of ours finds leave the draft's content: `end_rates` for a whole set."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rating_rateend (draft_id, rate_id)"  # noqa: S608  names are ours
+            f" SELECT %s, id FROM rating_rate WHERE id IN ({ids_sql}) AND valid_from_version <> %s",
+            [draft.pk, draft.number],
+        )
+        cursor.execute(
+            f"DELETE FROM rating_rate WHERE id IN ({ids_sql}) AND deck_id = %s AND valid_from_version = %s",  # noqa: S608  names are ours
+            [draft.deck_id, draft.number],
+        )

@@ -17,6 +17,7 @@ from billing_platform.auth import Caller
 from billing_platform.trail import record_act
 from rating.comparisons import percent_text
 from rating.decks import latest_version, open_draft
+from rating.drafts import end_found
 from rating.errors import DeckUnknown, DraftOutdated, EditRefused, NothingChanges
 from rating.formats.fields import PRICE_DECIMALS, PRICE_MAX, SECONDS_MAX
 from rating.formats.text import number_text
@@ -285,17 +286,8 @@ def _write(draft: DeckVersion) -> None:
     """Put the changed rows into the draft, in place of those that they come from."""
     columns = ", ".join(CONTENT)
     values = ", ".join(f"new_{name}" if name in _EDITED else name for name in CONTENT)
+    end_found(draft, "SELECT id FROM rating_edited WHERE changed")
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO rating_rateend (draft_id, rate_id) SELECT %s, r.id FROM rating_rate r"
-            " WHERE r.id IN (SELECT id FROM rating_edited WHERE changed) AND r.valid_from_version <> %s",
-            [draft.pk, draft.number],
-        )
-        cursor.execute(
-            "DELETE FROM rating_rate WHERE id IN (SELECT id FROM rating_edited WHERE changed)"
-            " AND deck_id = %s AND valid_from_version = %s",
-            [draft.deck_id, draft.number],
-        )
         cursor.execute(
             f"INSERT INTO rating_rate (deck_id, valid_from_version, {columns})"  # noqa: S608  names are ours
             f" SELECT %s, %s, {values} FROM rating_edited WHERE changed ORDER BY key, id",

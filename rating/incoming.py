@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection
 
 from rating.differences import Difference, same_calls, same_row, takes_over
+from rating.drafts import end_found
 from rating.formats.fields import ParsedRow
 from rating.formats.text import tiers_text
 from rating.models import DeckImport, DeckVersion
@@ -149,15 +150,8 @@ def write(draft: DeckVersion) -> None:
     )
     with connection.cursor() as cursor:
         _write_left_over(cursor, draft)
-        cursor.execute(
-            "INSERT INTO rating_rateend (draft_id, rate_id)"  # noqa: S608  names are ours
-            f" SELECT %s, r.id FROM rating_rate r WHERE r.id IN ({ended}) AND r.valid_from_version <> %s",
-            [draft.pk, draft.number],
-        )
-        cursor.execute(
-            f"DELETE FROM rating_rate WHERE id IN ({ended}) AND deck_id = %s AND valid_from_version = %s",  # noqa: S608  names are ours
-            [draft.deck_id, draft.number],
-        )
+    end_found(draft, ended)
+    with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO rating_rate (deck_id, valid_from_version, {_COLUMNS})"  # noqa: S608  names are ours
             f" SELECT %s, %s, {', '.join(f'i.{name}' for name in CONTENT)} FROM rating_incoming i"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from django.db import connection
 
+from rating.drafts import end_found
 from rating.formats.fields import ParsedRow
 from rating.incoming import load_rows
 from rating.models import DeckVersion
@@ -32,16 +33,8 @@ def replace_rows(draft: DeckVersion, rows: Iterable[ParsedRow]) -> None:
             f" SELECT {_COLUMNS} FROM rating_incoming EXCEPT SELECT {_of('old')} FROM ({sql}) old",
             params,
         )
-        cursor.execute(
-            "INSERT INTO rating_rateend (draft_id, rate_id) SELECT %s, id FROM rating_rate"
-            " WHERE id IN (SELECT id FROM rating_ended) AND valid_from_version <> %s",
-            [draft.pk, draft.number],
-        )
-        cursor.execute(
-            "DELETE FROM rating_rate WHERE id IN (SELECT id FROM rating_ended)"
-            " AND deck_id = %s AND valid_from_version = %s",
-            [draft.deck_id, draft.number],
-        )
+    end_found(draft, "SELECT id FROM rating_ended")
+    with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO rating_rate (deck_id, valid_from_version, {_COLUMNS})"  # noqa: S608  names are ours
             f" SELECT %s, %s, {_COLUMNS} FROM rating_added ORDER BY key, priority, band, rate",

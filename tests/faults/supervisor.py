@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ class Part:
         self.launch(failpoints)
         wait_until(lambda: self.answers() or not self.is_alive, seconds=START_SECONDS)
         if not self.is_alive:
+            warnings.warn(f"{self.name} ended at its start:\n{last_words(self.log_path)}", stacklevel=2)
             self.launch(failpoints)
         self.await_ready()
 

@@ -4,7 +4,6 @@ A child is asked to stop by its own signal and killed with its whole group when 
 the same signal when the parent dies, `kill -9` included, so that nothing is left that would block the next start.
 """
 
-import ctypes
 import fcntl
 import logging
 import os
@@ -16,15 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 _log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded here: nothing may be imported or loaded between fork and exec
+_TETHER = Path(__file__).with_name("tether.py")
 _LOG_TAIL_BYTES = 2000
 _LOG_BYTES = 20_000_000  # at a start, a longer log becomes NAME.log.1
 _START_SECONDS = 60.0  # a crash recovery may take its time
@@ -72,17 +69,13 @@ class Child:
         self._is_over = False
         with _opened_log(spec.log_path) as log:
             self._popen = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-                spec.command,
+                (*_tied(spec.stop_signal, spec.uid), *spec.command),
                 cwd=spec.cwd,
                 env=dict(spec.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops its children in order
-                user=spec.uid,
-                group=spec.uid,
-                extra_groups=None if spec.uid is None else (),
-                preexec_fn=partial(_die_with_parent, spec.stop_signal, os.getpid()),
             )
 
     @property
@@ -294,12 +287,12 @@ def _opened_log(path: Path) -> BinaryIO:
     return path.open("ab")
 
 
-def _die_with_parent(stop_signal: signal.Signals, parent_pid: int) -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a signal that we block would be blocked in the child for ever
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(stop_signal))
-    if os.getppid() != parent_pid:  # it died before the kernel was told
-        os._exit(1)
+def _tied(stop_signal: signal.Signals, uid: int | None) -> tuple[str, ...]:
+    """The words before a command that tie it to us; see `tether`."""
+    # Who was let into this interpreter by another user may not reach it by its name.
+    interpreter = sys.executable if os.access(sys.executable, os.X_OK) else "/proc/self/exe"
+    user = -1 if uid is None else uid
+    return interpreter, "-I", "-S", str(_TETHER), str(int(stop_signal)), str(os.getpid()), str(user)
 
 
 def _kill_group(group: int) -> None:

@@ -25,7 +25,7 @@ from callcontrol.wording import ShownCall, Step, rail_of, shown_call
 from counter import client
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, ServiceNotOpen
 from counter.uses import AccountFacts
-from rating.carriers import city_shown, place_of
+from rating.numbers.carriers import city_shown, place_of
 from rating.segments import Number
 
 SERVICE_KEY = "callback"

@@ -1,6 +1,6 @@
 """Numbers as this room uses them: read once in the home area, compared by key, dialled in the national form."""
 
-from rating import dialling
+from rating.numbers import dialling
 from rating.segments import Kind, Number, read_number
 
 CHINA = "86"

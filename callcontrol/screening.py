@@ -22,7 +22,7 @@ from callcontrol.errors import (
 from callcontrol.hours import Stretch, WeeklyTable
 from callcontrol.models import Agent, BusinessHours, Callback, DisplayNumber, NumberListEntry
 from callcontrol.wishes import CallWish, Placer
-from rating.live import calendars
+from rating.caching.live import calendars
 from rating.segments import Number
 
 Kind, Match = NumberListEntry.Kind, NumberListEntry.Match

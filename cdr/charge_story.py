@@ -14,9 +14,9 @@ from billing_platform.errors import PlatformError
 from billing_platform.money import amount_text
 from cdr.models import CallRecord
 from cdr.schedule import CHINA
-from rating.again import StoredCharge, call_of, losers_of
-from rating.sentence import Asked, money, sentence, span
-from rating.shown import (
+from rating.explaining.again import StoredCharge, call_of, losers_of
+from rating.explaining.sentence import Asked, money, sentence, span
+from rating.explaining.shown import (
     LoserShown,
     StepShown,
     days_shown,

@@ -14,7 +14,7 @@ from django.db import connection
 from billing_platform import clock, metrics
 from billing_platform.metrics import Reading
 from cdr.records import CHARGED, ORPHAN, PENDING, QUARANTINED, REVIEW, WAITING, CallRow
-from rating.carrier_codes import known_carriers
+from rating.numbers.carrier_codes import known_carriers
 
 COUNTED_MAX = 100_000
 PRICED_BY = 1000  # newest charges whose average estimates what waits

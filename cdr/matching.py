@@ -11,7 +11,7 @@ from cdr.messages import CallMessage, Rejection
 from cdr.providers import ProviderFacts, sender_of
 from cdr.records import CallRow, call_key
 from cdr.repeats import START_ASSUMED
-from rating import dialling
+from rating.numbers import dialling
 from rating.segments import read_number
 
 NATIVE_DOOR = "cdrs"

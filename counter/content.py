@@ -7,7 +7,7 @@ import msgspec
 
 from counter.errors import IdempotencyConflict, Invalid
 from counter.uses import CallFacts, ServiceUse, UseRequest
-from rating import dialling
+from rating.numbers import dialling
 from rating.segments import Number, NumberContext, read_number
 
 SVCNO_DAY = "%Y%m%d"

@@ -17,8 +17,8 @@ from counter.items import Item
 from counter.pricing import ESTIMATE_POLICY, SIX_PLACES, TO_DEFAULT_DECK
 from counter.repricing import stored_call
 from rating import engine
+from rating.caching.periods import PeriodTariffs
 from rating.engine import Call, Price, PricingError
-from rating.periods import PeriodTariffs
 
 ZERO = Decimal(0)
 

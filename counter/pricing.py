@@ -19,11 +19,12 @@ from counter.items import Item, Mode, Opening
 from counter.supplier import UNKNOWN as UNKNOWN_COST
 from counter.supplier import SupplierCost, supplier_cost, version_names
 from counter.uses import CallFacts
-from rating import dialling, engine, tariffs
-from rating.carrier_lookup import learn, recall
-from rating.carriers import UNKNOWN, CarrierFound, carrier_of
+from rating import engine, tariffs
 from rating.costs import costs_are_known
 from rating.engine import Call, Price, PricingError, Tariff
+from rating.numbers import dialling
+from rating.numbers.carrier_lookup import learn, recall
+from rating.numbers.carriers import UNKNOWN, CarrierFound, carrier_of
 from rating.question import AskedCall, Reach, judged_reach
 from rating.segments import Number, read_number
 

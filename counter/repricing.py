@@ -16,10 +16,10 @@ from counter.charged import Asked, Charged, Line
 from counter.items import Item, Mode, Opening
 from counter.pricing import LegRead, Question, leg_call
 from counter.uses import CallFacts
-from rating.again import StoredCharge, amount_again
-from rating.carriers import CarrierFound
 from rating.engine import Call
 from rating.errors import DeckUnknown
+from rating.explaining.again import StoredCharge, amount_again
+from rating.numbers.carriers import CarrierFound
 from rating.question import Reach
 from rating.segments import Kind, Number
 

@@ -26,7 +26,7 @@ from counter.pricing import price_use
 from counter.replacing import Replaced, Replacement, moved_by, replace_charges
 from counter.repricing import question_again
 from counter.sidebyside import side_by_side
-from rating.periods import PeriodTariffs
+from rating.caching.periods import PeriodTariffs
 
 ZERO = Decimal(0)
 BATCH = 200

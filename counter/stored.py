@@ -20,7 +20,7 @@ _NEWEST = """
 
 
 def stored_charges(at_most: int) -> Iterator[dict[str, Any]]:
-    """The newest charges by deck, as `rating.again.read_charge` reads them."""
+    """The newest charges by deck, as `rating.explaining.again.read_charge` reads them."""
     with transaction.atomic(), connection.chunked_cursor() as cursor:  # a cursor of the server lives in a transaction
         cursor.execute(_NEWEST, [at_most])
         while rows := cursor.fetchmany(CHUNK):

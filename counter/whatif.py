@@ -13,7 +13,7 @@ from counter.charged import Charged, Scope, id_ranges, read_charged
 from counter.items import load_items
 from counter.pricer import Pricer
 from counter.sidebyside import side_by_side
-from rating.periods import PeriodTariffs, stand_in
+from rating.caching.periods import PeriodTariffs, stand_in
 
 ZERO = Decimal(0)
 ACCOUNT, DESTINATION, CARRIER = "account", "destination", "carrier"

@@ -10,8 +10,8 @@ from billing_platform.auth import Caller
 from billing_platform.dashboard import Card
 from billing_platform.models import Role
 from billing_platform.outbox import NewEvent, record_events
+from rating.caching.live import calendars
 from rating.calendar import official_until, today_in_china, year_to_announce
-from rating.live import calendars
 
 TOPIC = "rating.calendar_provisional"
 READERS = frozenset({Role.RATE_ADMIN.value, Role.AUDITOR.value, Role.PLATFORM_ADMIN.value, Role.OPS.value})

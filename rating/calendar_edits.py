@@ -11,9 +11,9 @@ from billing_platform.auth import Caller
 from billing_platform.trail import record_act
 from rating.calendar import COUNTRY, latest_days, opens_year, plain_class
 from rating.formats.fields import RowError
+from rating.importing.table_file import TableRow, table_rows
 from rating.models import CalendarDay, Generation
-from rating.number_tables import rows_of
-from rating.table_file import TableRow, table_rows
+from rating.numbers.number_tables import rows_of
 from rating.terms import DAY_CLASSES, HOLIDAY, MAKEUP_WORKDAY
 
 NOTICES, STATUTORY, BY_HAND = "chinesecalendar", "statutory", "by hand"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from rating.live import generations
+from rating.caching.live import generations
 from rating.models import TariffProfile
 from rating.tariff import Tariff
 from rating.tariffs import ANYBODY, tariff_for

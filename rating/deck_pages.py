@@ -15,10 +15,10 @@ from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
 
 from billing_platform import clock
 from billing_platform.paging import Page, PageRequest
+from rating.caching.live import generations
 from rating.comparisons import compare, percent_text
 from rating.findings import Findings
 from rating.lint import find_faults
-from rating.live import generations
 from rating.models import Deck, DeckVersion, ExpectedPrice
 from rating.versions import in_force_first, latest_version, standing, version_in_force
 

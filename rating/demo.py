@@ -8,7 +8,7 @@ from billing_platform.auth import Caller
 from billing_platform.demo import Demo
 from rating import tariffs
 from rating.decks import Publication, latest_version
-from rating.imports import ImportOrder, apply_import
+from rating.importing.imports import ImportOrder, apply_import
 from rating.models import Deck, TariffProfile
 
 RETAIL = "demo-retail"

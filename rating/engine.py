@@ -16,7 +16,7 @@ from math import lcm
 
 from billing_platform.money import add_amounts, rounder_over
 from rating.call import BAD_INPUT, CURRENCY_MISMATCH, Call, PricingError, nanoseconds
-from rating.explanation import Climb
+from rating.explaining.explanation import Climb
 from rating.ladder import Ladder
 from rating.lookup import Found, rate_for, reachable
 from rating.price import LegsPrice, Price

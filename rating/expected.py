@@ -10,12 +10,13 @@ from django.db import IntegrityError, transaction
 from billing_platform.auth import Caller
 from billing_platform.money import amount_text
 from billing_platform.trail import record_act
-from rating import dialling, tariffs
+from rating import tariffs
 from rating.call import Call, PricingError
 from rating.engine import price_call
 from rating.errors import DeckUnknown, ExpectationExists, TooManyExpectations
-from rating.explain_input import read_question
+from rating.explaining.reading import read_question
 from rating.models import Deck, DeckVersion, ExpectedPrice
+from rating.numbers import dialling
 from rating.question import read_call
 from rating.tariff import Tariff
 

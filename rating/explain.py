@@ -11,21 +11,22 @@ from typing import Any, NamedTuple
 from django.utils.translation import override
 
 from billing_platform.money import add_amounts, amount_text, parse_amount, ratio_text
-from rating import dialling, tariffs
+from rating import tariffs
 from rating.call import BAD_NUMBER, BAND_GAP, BLOCKED, NO_RATE, NO_TARIFF, Call, PricingError
 from rating.candidates import Change, Loser, Nearest, candidates_at, nearest_prefixes, next_change
-from rating.carrier_lookup import recall
-from rating.carriers import place_of, segments_revision
 from rating.engine import price_call
 from rating.errors import QuestionUnreadable
-from rating.explain_input import LEGS_MAX, Question, read_question
-from rating.known import explained_deck, explained_tariff, explained_version
+from rating.explaining.known import explained_deck, explained_tariff, explained_version
+from rating.explaining.reading import LEGS_MAX, Question, read_question
+from rating.explaining.sentence import LANGUAGES, Asked, sentences
 from rating.lookup import Found
 from rating.messages import PRICING_MESSAGES
 from rating.models import TariffProfile
+from rating.numbers import dialling
+from rating.numbers.carrier_lookup import recall
+from rating.numbers.carriers import place_of, segments_revision
 from rating.question import AskedCall, read_call
 from rating.segments import read_number
-from rating.sentence import LANGUAGES, Asked, sentences
 from rating.tariff import Link, Tariff
 from rating.terms import VOICE
 from rating.timetable import instant_of

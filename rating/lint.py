@@ -12,15 +12,15 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import connection
 
+from rating.caching.live import calendars
+from rating.caching.stored import StoredVersion
 from rating.compiled import CompiledVersion, Term
 from rating.coverage import Coverage, RowFault, priced_term, shorter_twin
 from rating.expected import failed_expectations
 from rating.findings import KEPT_MAX, Finding, Findings
 from rating.formats.text import number_text
 from rating.ladder import TermsRefused
-from rating.live import calendars
 from rating.models import DeckVersion, Rate
-from rating.stored import StoredVersion
 from rating.terms import RAW, VOICE
 from rating.timetable import Band, Calendar, datetime_of, instant_of
 from rating.versions import CONTENT, in_force_first, rates_of

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rating import dialling
 from rating.call import PricingError
 from rating.costs import cost_tariff
 from rating.engine import price_call
 from rating.explain import Answer
-from rating.explain_input import read_question
+from rating.explaining.reading import read_question
+from rating.numbers import dialling
 from rating.question import read_call
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rating import explain_page
+from rating.explaining import page as explain_page
 
 urlpatterns = [
     path("explain/", explain_page.explain_page, name="rating_explain"),

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import msgspec
 
 from billing_platform.money import amount_text, ratio_text
-from rating import explanation
 from rating.call import Call
-from rating.explanation import Climb, Json
+from rating.explaining import explanation
+from rating.explaining.explanation import Climb, Json
 from rating.ladder import Ladder
 from rating.lookup import Found
 from rating.terms import VOICE

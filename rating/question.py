@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from rating.call import Call, nanoseconds
-from rating.carriers import CarrierFound, areas_of, carrier_of
+from rating.numbers.carriers import CarrierFound, areas_of, carrier_of
 from rating.segments import CHINA, NOWHERE, Kind, Number, NumberContext, reach_of, read_number
 from rating.terms import VOICE
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from rating.drafts import end_found
 from rating.formats.fields import ParsedRow
-from rating.incoming import load_rows
+from rating.importing.incoming import load_rows
 from rating.models import DeckVersion
 from rating.versions import CONTENT, rates_of
 

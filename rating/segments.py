@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from rating.number_tables import AREA_PLACES, COUNTRY_CODES, HMT_COUNTRIES, SELECTION_PREFIXES
+from rating.numbers.number_tables import AREA_PLACES, COUNTRY_CODES, HMT_COUNTRIES, SELECTION_PREFIXES
 
 CHINA = "86"
 
@@ -46,7 +46,7 @@ class Number(NamedTuple):  # a tuple: made for every call, at half the cost of a
 class NumberContext:
     """Where a number is dialled: the home area code (`21`, "" when unknown) and the lengths of internal numbers.
 
-    `rating.dialling` knows the contexts of this house, with the selection prefixes of their table.
+    `rating.numbers.dialling` knows the contexts of this house, with the selection prefixes of their table.
     """
 
     home_area: str = ""

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from rating.caching.live import calendars, compiled_versions, generations
+from rating.caching.on_demand import on_demand
 from rating.compiled import CompiledVersion
 from rating.errors import DeckUnknown
-from rating.live import calendars, compiled_versions, generations
 from rating.models import Deck, DeckVersion, TariffProfile
-from rating.on_demand import on_demand
 from rating.tariff import Activation, Subject, Tariff, single_deck_tariff
 from rating.timetable import FOREVER, Calendar
 from rating.versions import UNPUBLISHED

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from rating import calendar_alert, import_jobs
+from rating import calendar_alert
+from rating.importing import jobs as import_jobs
 
 CHECK_SECONDS = 600  # the largest file allowed takes a minute
 

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from rating import api, import_api
+from rating import api
+from rating.importing import api as import_api
 
 urlpatterns = [
     path("rates/explain", api.explain_view, name="rate_explain"),

@@ -15,7 +15,7 @@ from ledger.funding import Funding
 from rating import tariffs
 from rating.assignments import assign_deck
 from rating.decks import Publication
-from rating.imports import ImportOrder, apply_import, preview_import
+from rating.importing.imports import ImportOrder, apply_import, preview_import
 from rating.models import Deck
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,6 @@ from billing_platform import clock
 from billing_platform.auth import caller_of_request
 from billing_platform.errors import NotFound, PlatformError
 from billing_platform.paging import page_request
-from rating import import_pages
 from rating.admin.acts import Act, Done, act_page, named_rails
 from rating.admin.pages import check_writer, deck_answer, may_write, read_deck
 from rating.admin.publish import asked_publication, deck_address, next_midnight, published, subject_of
@@ -27,8 +26,10 @@ from rating.errors import ImportNotReady
 from rating.formats.fields import RowError
 from rating.formats.reading import FileLook
 from rating.formats.template import FileTemplate
-from rating.import_forms import DELIMITER_NAMES, MappingForm, ScheduleForm, UploadForm
-from rating.import_jobs import (
+from rating.importing import pages as import_pages
+from rating.importing.forms import DELIMITER_NAMES, MappingForm, ScheduleForm, UploadForm
+from rating.importing.imports import ImportOrder, error_items
+from rating.importing.jobs import (
     Rereading,
     apply_received,
     discard_import,
@@ -36,8 +37,7 @@ from rating.import_jobs import (
     read_again,
     receive_import,
 )
-from rating.import_templates import save_template
-from rating.imports import ImportOrder, error_items
+from rating.importing.templates import save_template
 from rating.models import Deck, DeckImport, DeckVersion
 from rating.rails import rails_of
 

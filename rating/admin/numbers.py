@@ -14,7 +14,7 @@ from rating.admin.rates import RATE_READERS, RATE_WRITERS
 from rating.calendar import days_that_count
 from rating.calendar_edits import BY_HAND, DayEntry, enter_days
 from rating.models import CalendarDay, NumberSegment
-from rating.ported import SOURCE as PORTED
+from rating.numbers.ported import SOURCE as PORTED
 
 
 class CalendarDayAdmin(RoleAdmin):

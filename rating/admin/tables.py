@@ -9,6 +9,7 @@ from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin
 from rating.admin.decks import DeckAdmin, DeckImportAdmin, DeckVersionAdmin
 from rating.admin.numbers import CalendarDayAdmin, CarrierAdmin, NumberSegmentAdmin, SelectionPrefixAdmin
 from rating.admin.rates import RATE_READERS, RATE_WRITERS, RateAdmin, TimeBandAdmin
+from rating.importing.plans import LIVE
 from rating.models import (
     CalendarDay,
     Carrier,
@@ -22,7 +23,6 @@ from rating.models import (
     TariffProfile,
     TimeBand,
 )
-from rating.plans import LIVE
 
 admin.site.register(Deck, DeckAdmin)
 admin.site.register(DeckVersion, DeckVersionAdmin)

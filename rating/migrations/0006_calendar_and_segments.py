@@ -9,7 +9,7 @@ from importlib import import_module
 from django.db import migrations, models
 from django.db.models.functions import Now
 
-from rating.number_tables import SELECTION_PREFIXES, rows_of
+from rating.numbers.number_tables import SELECTION_PREFIXES, rows_of
 
 ALLOCATED, SUPPLEMENT, STATUTORY, NOTICES = "phonenumbers", "supplement", "statutory", "chinesecalendar"
 

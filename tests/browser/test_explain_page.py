@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from billing_platform import clock
 from billing_platform.models import Membership, Role
-from rating.explain_form import page_zone
+from rating.explaining.form import page_zone
 from rating.models import ExpectedPrice
 from tests.browser.stack import NARROW, Stack, by, overflow, serious_faults
 from tests.cast import make_deck, price_by, publish_deck

@@ -11,8 +11,8 @@ from playwright.sync_api import Page, expect
 from billing_platform import clock
 from billing_platform.models import Membership, Role
 from rating import decks
-from rating.import_jobs import check_import, receive_import
-from rating.imports import ImportOrder
+from rating.importing.imports import ImportOrder
+from rating.importing.jobs import check_import, receive_import
 from rating.models import Deck, DeckImport
 from tests.browser.stack import NARROW, WIDE, Size, Stack, by, overflow, serious_faults
 from tests.rating.deck_files import ADMIN, csv_of, make_deck

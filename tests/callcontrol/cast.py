@@ -20,7 +20,7 @@ from ledger import accounts, funding
 from ledger.funding import Funding
 from rating.assignments import assign_deck
 from rating.decks import Publication
-from rating.imports import ImportOrder, apply_import
+from rating.importing.imports import ImportOrder, apply_import
 from rating.models import Deck
 from tests.callcontrol.simulated import KEY, SECRET
 

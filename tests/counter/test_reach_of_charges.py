@@ -11,7 +11,7 @@ from counter.audit import use_findings
 from counter.models import ServiceRecord
 from counter.stored import stored_charges
 from rating import tariffs
-from rating.again import mismatch_of, read_charge
+from rating.explaining.again import mismatch_of, read_charge
 from rating.models import Carrier, NumberSegment
 from tests import cast
 from tests.counter.told import NOON, call, end_one, stop_clock, use

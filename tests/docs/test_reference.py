@@ -25,9 +25,10 @@ from cdr.models import CallRecord
 from ledger.audit import SEALED
 from ledger.invariants import INVARIANTS
 from ledger.models import BillingAccount, LedgerAccount
-from rating import candidates, carriers
+from rating import candidates
 from rating.explain import explain
 from rating.messages import PRICING_MESSAGES
+from rating.numbers import carriers
 from tests.docs.pages import DOCS, ROOT, Page, codes_in
 from tests.rating.deck_files import make_deck
 

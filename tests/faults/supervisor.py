@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,12 +86,8 @@ class Part:
         assert self.answers(), f"{self.name} did not start:\n{last_words(self.log_path)}"
 
     def start(self, failpoints: str = "") -> None:
-        """Start and wait. Who dies before the first answer is started once more, as a supervisor would."""
+        """Start and wait."""
         self.launch(failpoints)
-        wait_until(lambda: self.answers() or not self.is_alive, seconds=START_SECONDS)
-        if not self.is_alive:
-            warnings.warn(f"{self.name} ended at its start:\n{last_words(self.log_path)}", stacklevel=2)
-            self.launch(failpoints)
         self.await_ready()
 
     def kill9(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from billing_platform.auth import Caller
 from rating import tariffs
 from rating.decks import Publication, approve_version
-from rating.imports import ImportOrder, ImportReceipt, apply_import, preview_import
+from rating.importing.imports import ImportOrder, ImportReceipt, apply_import, preview_import
 from rating.models import Deck, TariffProfile
 
 ADMIN = Caller("person", "1", name="rita", roles=frozenset({"rate_admin"}))

@@ -15,10 +15,10 @@ from counter.metered import Submission
 from counter.stored import stored_charges
 from counter.uses import CallFacts, ServiceUse, UseReceipt
 from rating import tariffs
-from rating.again import mismatch_of, read_charge
 from rating.assignments import assign_deck
 from rating.decks import Publication, revert_deck
 from rating.errors import QuestionUnreadable
+from rating.explaining.again import mismatch_of, read_charge
 from rating.models import Carrier, NumberSegment
 from tests.cast import LONG_AGO, acme, make_deck, make_item, price_by, publish_deck
 from tests.rating.deck_files import ADMIN

@@ -15,11 +15,11 @@ from billing_platform import clock, dashboard, metrics
 from billing_platform.auth import Caller
 from billing_platform.models import AuditEntry, Membership, OutboxEvent, Role
 from rating import tariffs
+from rating.caching.live import calendars
 from rating.calendar import calendar_known_at, official_until, read_calendar, today_in_china, year_to_announce
 from rating.calendar_alert import cards
 from rating.calendar_edits import DayEntry, change_items, enter_days, notice_changes, read_notice
 from rating.engine import price_call, single_deck_tariff
-from rating.live import calendars
 from rating.models import CalendarDay
 from rating.tasks import watch_calendar_task
 from rating.timetable import Calendar

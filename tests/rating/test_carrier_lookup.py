@@ -12,11 +12,12 @@ from billing_platform import clock
 from counter import starting
 from counter.models import ServiceRecord
 from counter.uses import UseRequest
-from rating import carrier_lookup, tariffs
-from rating.carrier_lookup import answers, configured_lookup, learn, recall
-from rating.carriers import carrier_of
+from rating import tariffs
 from rating.explain import explain
 from rating.models import Carrier, NumberSegment
+from rating.numbers import carrier_lookup
+from rating.numbers.carrier_lookup import answers, configured_lookup, learn, recall
+from rating.numbers.carriers import carrier_of
 from rating.question import CallFacts, read_call
 from tests import cast
 from tests.counter.told import call, end_one, use

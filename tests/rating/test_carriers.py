@@ -14,13 +14,14 @@ from django.utils.translation import override
 
 from billing_platform.auth import Caller
 from billing_platform.models import AuditEntry, Membership, Role
-from rating import dialling, tariffs
-from rating.carriers import carrier_of, city_shown, place_of, segments_revision
+from rating import tariffs
 from rating.errors import ImportRefused
 from rating.models import Carrier, NumberSegment, SelectionPrefix
-from rating.number_tables import TABLES, rows_of
-from rating.ported import PortedNumber, PortedNumbers
-from rating.segment_imports import import_segments, preview_segments
+from rating.numbers import dialling
+from rating.numbers.carriers import carrier_of, city_shown, place_of, segments_revision
+from rating.numbers.number_tables import TABLES, rows_of
+from rating.numbers.ported import PortedNumber, PortedNumbers
+from rating.numbers.segment_imports import import_segments, preview_segments
 from rating.segments import read_number
 
 NOON = datetime(2026, 10, 15, 4, tzinfo=UTC)

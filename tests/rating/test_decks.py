@@ -12,7 +12,7 @@ from rating.decks import Publication, discard_draft, open_draft, publish_version
 from rating.engine import price_call
 from rating.errors import DraftOutdated, ImportRefused, NotADraft, NotWithdrawable, TooSoon
 from rating.formats import native
-from rating.imports import ImportOrder, apply_import, preview_import
+from rating.importing.imports import ImportOrder, apply_import, preview_import
 from rating.models import Deck, DeckImport, DeckVersion, Generation, Rate, RateEnd
 from rating.question import CallFacts, read_call
 from rating.versions import bands_of, export_head, exported_rates, rates_of

@@ -6,7 +6,7 @@ from billing_platform.errors import Malformed
 from rating import decks
 from rating.decks import Publication, open_draft, publish_version, withdraw_version
 from rating.differences import difference_counts, difference_page, drawn_from
-from rating.imports import compare_versions
+from rating.importing.imports import compare_versions
 from rating.models import DeckVersion
 from rating.versions import rates_of
 from tests.rating.deck_files import ADMIN, make_deck, publish

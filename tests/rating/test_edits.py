@@ -10,7 +10,7 @@ from rating import decks
 from rating.edits import RateChange, RateSelection, Step, edit_rates, preview_edit
 from rating.errors import DeckUnknown, DraftOutdated, EditRefused, NothingChanges
 from rating.formats import native
-from rating.imports import compare_versions
+from rating.importing.imports import compare_versions
 from rating.models import Deck, DeckVersion, Rate, RateEnd
 from rating.versions import bands_of, export_head, exported_rates, rates_of
 from tests.rating.deck_files import ADMIN, make_deck, publish

@@ -14,10 +14,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from billing_platform import clock
-from rating import hot, in_memory, tariffs
+from rating import tariffs
+from rating.caching import hot, in_memory
+from rating.caching.live import calendars, generations
 from rating.call import Call
 from rating.engine import price_call, single_deck_tariff
-from rating.live import calendars, generations
 from rating.models import CalendarDay, DeckVersion
 from tests.rating.deck_files import make_deck
 

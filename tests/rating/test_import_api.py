@@ -6,7 +6,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from billing_platform.auth import issue_key
-from rating.import_jobs import check_import
+from rating.importing.jobs import check_import
 from rating.models import DeckImport, DeckVersion, Rate
 from tests.rating.deck_files import csv_of, make_deck
 

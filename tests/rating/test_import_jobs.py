@@ -24,7 +24,8 @@ from rating.errors import (
     TemplateUnknown,
     TemplateUnreadable,
 )
-from rating.import_jobs import (
+from rating.importing.imports import ImportOrder
+from rating.importing.jobs import (
     KEPT,
     apply_received,
     check_import,
@@ -34,8 +35,7 @@ from rating.import_jobs import (
     receive_import,
     ring_for_waiting,
 )
-from rating.import_templates import find_template, save_template
-from rating.imports import ImportOrder
+from rating.importing.templates import find_template, save_template
 from rating.models import Deck, DeckImport, DeckImportPart, DeckVersion, Rate, RateEnd
 from tests.rating.deck_files import ADMIN, FINANCE, csv_of, make_deck
 
@@ -173,7 +173,7 @@ def test_a_file_is_checked_once_and_by_one_worker(fresh_database):
 
 
 def check_in_a_process(import_id, **environment):
-    code = f"import django; django.setup(); from rating.import_jobs import check_import; check_import({import_id})"
+    code = f"import django; django.setup(); from rating.importing.jobs import check_import; check_import({import_id})"
     names = {**os.environ, "DJANGO_SETTINGS_MODULE": "billing_platform.settings", **environment}
     return subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, env=names, check=False).returncode
 

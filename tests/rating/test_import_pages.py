@@ -13,8 +13,8 @@ from billing_platform import clock
 from billing_platform.models import AuditEntry, Role
 from rating import decks
 from rating.formats import native
-from rating.import_jobs import check_import, receive_import
-from rating.imports import ImportOrder, preview_import
+from rating.importing.imports import ImportOrder, preview_import
+from rating.importing.jobs import check_import, receive_import
 from rating.models import Deck, DeckImport, DeckVersion, ImportTemplate
 from rating.versions import bands_of, export_head, exported_rates
 from tests.rating.deck_files import ADMIN, PAYLOADS, csv_of, make_deck, publish
@@ -190,7 +190,7 @@ def test_a_workbook_that_unpacks_to_much_more_is_refused_at_once(rita, deck):
 
 
 def test_a_file_beyond_the_limit_is_refused_at_once(rita, deck, monkeypatch):
-    monkeypatch.setattr("rating.import_forms.FILE_BYTES", 10)
+    monkeypatch.setattr("rating.importing.forms.FILE_BYTES", 10)
 
     response = upload(rita, deck, csv_of("010,0.66,60,60"))
 

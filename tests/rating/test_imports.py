@@ -8,12 +8,12 @@ from billing_platform.runs import GuardRail
 from rating import decks
 from rating.decks import Publication, clone_deck, open_draft, publish_version
 from rating.errors import DeckExists, DeckUnknown, ImportRefused
-from rating.file_rows import refuse_unstorable
 from rating.formats import native
 from rating.formats.deck_file import DeckFile
 from rating.formats.fields import ParsedRow
 from rating.formats.template import FileTemplate
-from rating.imports import ImportOrder, apply_import, preview_import
+from rating.importing.file_rows import refuse_unstorable
+from rating.importing.imports import ImportOrder, apply_import, preview_import
 from rating.models import Deck, DeckVersion, Rate
 from rating.rails import rails_of
 from rating.terms import RateTerms

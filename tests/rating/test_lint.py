@@ -8,10 +8,10 @@ from django.utils import translation
 
 from billing_platform import clock
 from rating import decks
+from rating.caching.live import calendars
 from rating.expected import keep_expectation
 from rating.findings import KEPT_MAX, MESSAGES, TITLES, item_of
 from rating.lint import find_faults
-from rating.live import calendars
 from rating.models import Carrier, Deck, DeckVersion, Rate
 from rating.versions import rates_of
 from tests.rating.deck_files import ADMIN, LONG_AGO, make_deck, publish

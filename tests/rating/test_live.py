@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 
 from billing_platform import clock
-from rating import in_memory, on_demand, tariffs
+from rating import tariffs
+from rating.caching import in_memory, on_demand
+from rating.caching.live import compiled_versions
+from rating.caching.stored import compiled
 from rating.call import Call, PricingError
 from rating.candidates import candidates_at
 from rating.compiled import compile_version
 from rating.decks import open_draft
 from rating.engine import Tariff, dearest, price_call, single_deck_tariff
-from rating.live import compiled_versions
 from rating.models import Deck, DeckVersion, Rate
-from rating.stored import compiled
 from rating.terms import RateTerms
 from rating.versions import CONTENT, bands_of, head_of, read_tiers
 from tests.processes import wait_until

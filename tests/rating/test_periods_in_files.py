@@ -8,7 +8,7 @@ import pytest
 from rating.comparisons import compare as compare_any
 from rating.decks import load_version
 from rating.differences import difference_counts, difference_page
-from rating.imports import compare_versions, preview_import
+from rating.importing.imports import compare_versions, preview_import
 from rating.models import DeckVersion
 from rating.versions import rates_of
 from tests.rating.deck_files import ADMIN, make_deck, publish

@@ -13,7 +13,7 @@ from django.urls import reverse
 from billing_platform import clock
 from billing_platform.models import AuditEntry, Membership, Role
 from rating import decks, tariffs
-from rating.imports import compare_versions
+from rating.importing.imports import compare_versions
 from rating.models import Deck, DeckImport, DeckVersion, Rate, TimeBand
 from rating.versions import rates_of
 from tests.rating.deck_files import ADMIN, make_deck, publish

@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils.translation import override
 
-from rating import dialling, tariffs
+from rating import tariffs
 from rating.explain import explain
+from rating.explaining.shown import number_shown
 from rating.models import Carrier, NumberSegment
+from rating.numbers import dialling
 from rating.question import CallFacts, read_call
-from rating.shown import number_shown
 from tests.rating.deck_files import assign, make_deck
 
 pytestmark = pytest.mark.django_db

@@ -20,7 +20,7 @@ from rating.decks import (
 )
 from rating.engine import price_call
 from rating.errors import DraftOutdated, NotADraft, NotProposed, OwnProposal, TooSoon
-from rating.imports import ImportOrder, apply_import
+from rating.importing.imports import ImportOrder, apply_import
 from rating.models import DeckImport, DeckVersion, Rate, RateEnd, TimeBand
 from rating.question import CallFacts, read_call
 from rating.versions import rates_of

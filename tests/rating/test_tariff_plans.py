@@ -14,13 +14,14 @@ from django.urls import reverse
 
 from billing_platform.auth import Caller
 from billing_platform.models import AuditEntry, Membership, Role
-from rating import plans, tariffs
+from rating import tariffs
 from rating.assignments import assign_deck
 from rating.call import Call
 from rating.engine import dearest
 from rating.errors import DeckUnknown, ImportRefused, PlanHeadFixed, PlanNotIsolated, PlanUnreadable
 from rating.explain import explain
 from rating.formats import cgrates
+from rating.importing import plans
 from rating.models import Deck, DeckVersion, Rate, RateEnd, TariffPlan, TariffProfile, TimeBand
 from tests.rating.deck_files import assign, make_deck
 from tests.rating.plan_oracle import Plan

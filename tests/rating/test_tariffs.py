@@ -10,12 +10,13 @@ from django.conf import settings
 
 from billing_platform import clock
 from billing_platform.demo import Demo
-from rating import demo, in_memory, tariffs
+from rating import demo, tariffs
+from rating.caching import in_memory
 from rating.call import Call, PricingError
-from rating.carriers import carrier_of
 from rating.engine import price_call
 from rating.errors import DeckUnknown
 from rating.models import CalendarDay, Carrier, DeckVersion, NumberSegment, TariffProfile
+from rating.numbers.carriers import carrier_of
 from rating.question import CallFacts, read_call
 from tests.rating.deck_files import LONG_AGO, assign, csv_of, make_deck, publish
 

@@ -4,7 +4,7 @@ from django.core.management.base import CommandParser
 
 from billing_platform.jobs import PlatformCommand, Run
 from rating.decks import load_version
-from rating.imports import compare_versions
+from rating.importing.imports import compare_versions
 
 
 class Command(PlatformCommand):

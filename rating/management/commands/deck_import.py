@@ -9,9 +9,9 @@ from billing_platform.auth import Caller
 from billing_platform.errors import Malformed, ValidationFailed
 from billing_platform.jobs import PlatformCommand, Run
 from rating.decks import Publication, load_deck
-from rating.explain_input import read_instant
-from rating.import_templates import find_template
-from rating.imports import ImportOrder, ImportReceipt, apply_import, error_items, preview_import
+from rating.explaining.reading import read_instant
+from rating.importing.imports import ImportOrder, ImportReceipt, apply_import, error_items, preview_import
+from rating.importing.templates import find_template
 from rating.models import DeckImport
 from rating.proposals import ask_second_person
 

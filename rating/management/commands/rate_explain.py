@@ -10,8 +10,8 @@ from billing_platform import registry
 from billing_platform.errors import Malformed, PlatformError
 from billing_platform.jobs import PlatformCommand, Run, VerificationMismatch
 from billing_platform.strict_json import parse_json
-from rating.again import mismatch_of, read_charge
 from rating.explain import Answer, explain
+from rating.explaining.again import mismatch_of, read_charge
 
 _WHOLE = ("version", "fallback_depth")
 _QUESTION = (

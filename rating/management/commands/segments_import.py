@@ -8,8 +8,8 @@ from billing_platform.auth import Caller
 from billing_platform.errors import Malformed
 from billing_platform.jobs import PlatformCommand, Run
 from rating.messages import message_of
-from rating.ported import SOURCE
-from rating.segment_imports import import_segments, preview_segments
+from rating.numbers.ported import SOURCE
+from rating.numbers.segment_imports import import_segments, preview_segments
 
 ERRORS_SHOWN = 50
 PROGRESS_ROWS = 10_000

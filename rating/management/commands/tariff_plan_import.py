@@ -9,7 +9,7 @@ from billing_platform.auth import Caller
 from billing_platform.errors import Malformed
 from billing_platform.jobs import PlatformCommand, Run
 from rating.formats import cgrates
-from rating.plans import PlanOrder, PlanReceipt, apply_plan, fault_items, preview_plan
+from rating.importing.plans import PlanOrder, PlanReceipt, apply_plan, fault_items, preview_plan
 
 BYTES_MAX = 100 * 2**20  # of each file
 SHOWN = 50

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from rating.caching.live import compiled_versions
+from rating.caching.stored import compiled
 from rating.compiled import CompiledVersion
 from rating.costs import ANY_CATEGORY, ANY_TENANT, COST_PLAN
 from rating.errors import DeckUnknown
-from rating.live import compiled_versions
 from rating.models import Deck, DeckVersion, TariffProfile
-from rating.stored import compiled
 from rating.tariff import Tariff, single_deck_tariff
 from rating.tariffs import (
     ANYBODY,

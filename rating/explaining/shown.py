@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from rating.candidates import Loser
+from rating.explaining.sentence import money, plain_text, rounded_words
 from rating.models import DeckVersion
-from rating.sentence import money, plain_text, rounded_words
 
 Words = Mapping[str, "str | Promise"]
 

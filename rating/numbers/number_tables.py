@@ -7,7 +7,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-TABLES = Path(__file__).parent / "data"
+TABLES = Path(__file__).parents[1] / "data"
 
 
 class Place(NamedTuple):

@@ -12,10 +12,10 @@ from typing import TypeVar
 from django.db.models import Q
 
 from billing_platform import metrics
+from rating.caching.hot import find_hot, keep_hot
+from rating.caching.stored import StoredRow, StoredVersion, rows_on
 from rating.compiled import Candidates, CompiledVersion, Content, Disabled, Rows
-from rating.hot import find_hot, keep_hot
 from rating.models import DeckVersion
-from rating.stored import StoredRow, StoredVersion, rows_on
 from rating.terms import RAW
 from rating.versions import rates_of
 

@@ -10,13 +10,13 @@ from functools import lru_cache
 from django.conf import settings
 
 from rating import tariffs
+from rating.caching.live import compiled_versions
+from rating.caching.on_demand import on_demand
 from rating.calendar import calendar_known_at
 from rating.call import Call
 from rating.compiled import CompiledVersion
 from rating.errors import DeckUnknown
-from rating.live import compiled_versions
 from rating.models import DeckVersion
-from rating.on_demand import on_demand
 from rating.tariff import Subject, Tariff, single_deck_tariff
 from rating.tariffs import Chain, Present, Published, TariffKey, Timeline
 

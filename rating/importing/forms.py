@@ -30,8 +30,8 @@ from rating.formats.template import (
     STRIPS,
     FileTemplate,
 )
-from rating.import_pages import CELL_MAX, ShownColumn, unusable
-from rating.import_templates import find_template, read_template
+from rating.importing.pages import CELL_MAX, ShownColumn, unusable
+from rating.importing.templates import find_template, read_template
 from rating.messages import message_of
 from rating.models import Deck, DeckImport, ImportTemplate, Rate
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing_platform import clock
 from billing_platform.auth import Caller
-from rating.explain_input import read_duration
+from rating.explaining.reading import read_duration
 from rating.models import Carrier, Deck, TariffProfile
 from rating.tariffs import ANYBODY, MAIN
 

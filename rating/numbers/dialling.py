@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from rating.live import generations
+from rating.caching.live import generations
 from rating.models import SelectionPrefix
 from rating.segments import NumberContext
 

@@ -22,11 +22,9 @@ from rating.api import COST_READERS, EXPLAINERS
 from rating.errors import DeckUnknown
 from rating.expected import drop_expectation, keep_expectation
 from rating.explain import Answer, explain
-from rating.explain_form import FIELDS, ExplainForm, choices_for, page_zone, questions_of
-from rating.margin import SupplierPrice, supplier_price
-from rating.models import Deck, DeckVersion, ExpectedPrice
-from rating.sentence import money
-from rating.shown import (
+from rating.explaining.form import FIELDS, ExplainForm, choices_for, page_zone, questions_of
+from rating.explaining.sentence import money
+from rating.explaining.shown import (
     LoserShown,
     StepShown,
     days_shown,
@@ -35,6 +33,8 @@ from rating.shown import (
     price_shown,
     steps_shown,
 )
+from rating.margin import SupplierPrice, supplier_price
+from rating.models import Deck, DeckVersion, ExpectedPrice
 
 READERS = audience(roles=tuple(EXPLAINERS.roles))
 WRITERS = audience(roles=tuple(RATE_WRITERS))

@@ -11,15 +11,15 @@ from typing import Any
 
 from billing_platform.errors import PlatformError
 from billing_platform.money import AmountUnreadable, add_amounts, amount_text, parse_amount, round_amount
-from rating import dialling
+from rating.caching.live import compiled_versions
 from rating.call import Call, PricingError
 from rating.candidates import Loser, candidates_at
 from rating.compiled import CompiledVersion
 from rating.engine import dearest, price_call
 from rating.errors import DeckUnknown, QuestionUnreadable
-from rating.explain_input import read_instant
-from rating.live import compiled_versions
+from rating.explaining.reading import read_instant
 from rating.models import DeckVersion, Rate
+from rating.numbers import dialling
 from rating.segments import Kind, Number, reach_of, read_number
 from rating.tariff import Activation, Subject, Tariff
 from rating.timetable import FOREVER, Calendar

@@ -23,7 +23,7 @@ from rating.decks import Publication, VersionReceipt, load_deck, withdraw_draft
 from rating.errors import ImportNotReady, ImportUnknown, NotADraft
 from rating.formats.fields import RowError
 from rating.formats.template import FileTemplate
-from rating.imports import (
+from rating.importing.imports import (
     ImportOrder,
     Progress,
     check_applicable,

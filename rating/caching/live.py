@@ -10,8 +10,8 @@ import threading
 import time
 from functools import partial
 
+from rating.caching.in_memory import CompiledVersions
 from rating.calendar import read_calendar
-from rating.in_memory import CompiledVersions
 from rating.models import Generation
 from rating.timetable import Calendar
 

@@ -14,15 +14,15 @@ from django.db import connection, transaction
 from billing_platform.auth import Caller
 from billing_platform.copying import copy_rows
 from billing_platform.trail import record_act
-from rating import dialling
 from rating.calendar import ZONE
 from rating.errors import ImportRefused
-from rating.explain_input import read_instant
+from rating.explaining.reading import read_instant
 from rating.formats.fields import RowError
+from rating.importing.table_file import TableRow, table_rows
 from rating.models import Carrier
-from rating.ported import SOURCE as PORTED
+from rating.numbers import dialling
+from rating.numbers.ported import SOURCE as PORTED
 from rating.segments import Kind, NumberContext, read_number
-from rating.table_file import TableRow, table_rows
 
 COLUMNS = ("number", "carrier", "valid_from", "valid_to", "kind", "area", "city_zh", "city_en")
 PORTABLE = frozenset({Kind.MOBILE, Kind.FIXED})

@@ -17,8 +17,8 @@ from rating.differences import ChangedRow, Tab, difference_counts, difference_pa
 from rating.formats.fields import RowError
 from rating.formats.reading import ColumnLook, FileLook, look_at
 from rating.formats.template import FileTemplate
-from rating.import_jobs import content_of
-from rating.imports import error_items, file_context
+from rating.importing.imports import error_items, file_context
+from rating.importing.jobs import content_of
 from rating.models import Deck, DeckImport, DeckVersion
 from rating.versions import LASTING
 

@@ -15,7 +15,7 @@ from rating.drafts import end_found
 from rating.formats.fields import ParsedRow
 from rating.formats.text import tiers_text
 from rating.models import DeckImport, DeckVersion
-from rating.number_tables import COUNTRY_CODES
+from rating.numbers.number_tables import COUNTRY_CODES
 from rating.terms import RateTerms
 from rating.versions import CONTENT, rates_of
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from django.utils.translation import get_language
 
-from rating.carrier_lookup import answers
-from rating.live import generations
+from rating.caching.live import generations
 from rating.models import NumberSegment
-from rating.number_tables import AREA_PLACES, NOWHERE_KNOWN, Place
-from rating.places import mobile_place
-from rating.ported import SOURCE, PortedNumbers, read_ported_numbers
+from rating.numbers.carrier_lookup import answers
+from rating.numbers.number_tables import AREA_PLACES, NOWHERE_KNOWN, Place
+from rating.numbers.places import mobile_place
+from rating.numbers.ported import SOURCE, PortedNumbers, read_ported_numbers
 from rating.segments import CHINA, Kind, Number
 
 GIVEN, PORTED, LOOKUP, SEGMENT, NOT_FOUND = "given", "ported", "lookup", "segment", "unknown"

@@ -20,11 +20,11 @@ from billing_platform.sheets import BOM, Figure, csv_row
 from rating.api import DECK_READERS
 from rating.decks import Publication, VersionReceipt
 from rating.errors import DeckUnknown
-from rating.explain_input import read_instant
+from rating.explaining.reading import read_instant
 from rating.formats.fields import RowError
-from rating.import_jobs import ImportTicket, apply_received, discard_import, load_import, receive_import
-from rating.import_templates import find_template
-from rating.imports import ERRORS_SHOWN, ImportOrder, error_items, publication_of
+from rating.importing.imports import ERRORS_SHOWN, ImportOrder, error_items, publication_of
+from rating.importing.jobs import ImportTicket, apply_received, discard_import, load_import, receive_import
+from rating.importing.templates import find_template
 from rating.models import Deck, DeckImport
 
 BYTES_MAX = 100 * 2**20

@@ -17,11 +17,11 @@ from django.conf import settings
 from django.db import connections
 
 from billing_platform import metrics
+from rating.caching.on_demand import OnDemand
+from rating.caching.stored import StoredVersion
 from rating.compiled import CompiledVersion
 from rating.errors import DeckUnknown
 from rating.models import DeckVersion
-from rating.on_demand import OnDemand
-from rating.stored import StoredVersion
 from rating.versions import LASTING
 
 SMALL_ROWS = 2_000  # compiled in less than the time that a call may wait

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from billing_platform import metrics
-from rating.stored import TERM_COLUMNS, StoredRow
+from rating.caching.stored import TERM_COLUMNS, StoredRow
 
 TTL_SECONDS = 3600
 ANSWER_SECONDS = 0.025  # a call waits for this and for the database, 50 ms at most

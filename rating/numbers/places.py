@@ -9,7 +9,7 @@ from array import array
 from functools import lru_cache
 from itertools import accumulate, pairwise, repeat
 
-from rating.number_tables import NOWHERE_KNOWN, TABLES, Place, rows_of
+from rating.numbers.number_tables import NOWHERE_KNOWN, TABLES, Place, rows_of
 
 HEAD = slice(2, 9)  # of a key: seven digits behind the country code
 FIRST, BEYOND = 1_300_000, 2_000_000  # heads of mobile numbers

@@ -15,14 +15,14 @@ from django.db import transaction
 
 from billing_platform import clock, metrics
 from billing_platform.auth import Caller
-from rating import incoming
 from rating.decks import Publication, VersionReceipt, latest_version, load_deck, open_draft, submit_draft
 from rating.errors import ImportRefused
-from rating.file_rows import disagreements, lift_date, refuse_duplicates, refuse_unstorable, storable
 from rating.formats.deck_file import DeckFile
 from rating.formats.fields import FileContext, RowError
 from rating.formats.reading import read_deck_file
 from rating.formats.template import AUTO, FileTemplate
+from rating.importing import incoming
+from rating.importing.file_rows import disagreements, lift_date, refuse_duplicates, refuse_unstorable, storable
 from rating.ladder import TermsRefused
 from rating.messages import message_of
 from rating.models import Carrier, Deck, DeckImport, DeckVersion

@@ -27,7 +27,7 @@ from cdr.receipts import REJECTED, RecordOutcome, cost_text, rejected
 JSON, NDJSON = "application/json", native.NDJSON
 SENDERS = audience(scopes=(Scope.CDR_WRITE.value,))
 READERS = audience(
-    roles=(Role.SUPERVISOR.value, Role.OPS.value, Role.FINANCE.value, Role.AUDITOR.value),
+    roles=(Role.SUPERVISOR.value, Role.RATE_ADMIN.value, Role.OPS.value, Role.FINANCE.value, Role.AUDITOR.value),
     scopes=(Scope.CDR_READ.value,),
 )
 View = Callable[[HttpRequest], HttpResponse]

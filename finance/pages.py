@@ -22,8 +22,8 @@ from ledger.accounts import Account
 from ledger.adjustments import Adjustment
 from ledger.errors import AdjustmentNotFound, SecondPersonNeeded
 
-WRITER_ROLES = (Role.FINANCE.value, Role.PLATFORM_ADMIN.value)
-LEDGER_ROLES = (*WRITER_ROLES, Role.OPS.value, Role.AUDITOR.value)
+WRITER_ROLES = (Role.FINANCE.value,)
+LEDGER_ROLES = (*WRITER_ROLES, Role.OPS.value, Role.AUDITOR.value, Role.PLATFORM_ADMIN.value)
 WRITERS = audience(roles=WRITER_ROLES)
 LEDGER_READERS = audience(roles=LEDGER_ROLES)
 BALANCE_READERS = audience(roles=(*LEDGER_ROLES, Role.SUPERVISOR.value, Role.AGENT.value))

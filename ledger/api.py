@@ -34,7 +34,7 @@ READERS = audience(
     ),
     scopes=(Scope.LEDGER_READ.value, Scope.LEDGER_WRITE.value),
 )  # fmt: skip
-WRITERS = audience(roles=(Role.FINANCE.value, Role.PLATFORM_ADMIN.value), scopes=(Scope.LEDGER_WRITE.value,))
+WRITERS = audience(roles=(Role.FINANCE.value,), scopes=(Scope.LEDGER_WRITE.value,))
 AMOUNT = r"\A-?[0-9]{1,12}(\.[0-9]{1,6})?\Z"
 
 

@@ -209,7 +209,7 @@ def test_reading_scope_writes_nothing_and_other_scopes_see_nothing() -> None:
     ("role", "reads", "writes"),
     [
         ("agent", 403, 403), ("rate_admin", 403, 403), ("supervisor", 200, 403), ("ops", 200, 403),
-        ("auditor", 200, 403), ("finance", 200, 201), ("platform_admin", 200, 201),
+        ("auditor", 200, 403), ("finance", 200, 201), ("platform_admin", 200, 403),
     ],
 )  # fmt: skip
 def test_roles(role: str, reads: int, writes: int) -> None:

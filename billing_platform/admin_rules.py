@@ -3,14 +3,15 @@
 import functools
 from typing import Any, ClassVar, Protocol
 
+from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
 
-from billing_platform.auth import caller_of_request, remote_address
-from billing_platform.models import Role
+from billing_platform.auth import Caller, caller_of_request, remote_address
+from billing_platform.models import Membership, Role
 from billing_platform.trail import record_act
 
 COUNTED_MAX = 2000  # rows; beyond that a list says "2000" and wants a narrower filter
@@ -50,8 +51,32 @@ def changes_of(form: "ModelForm[Any]") -> tuple[dict[str, object], dict[str, obj
     return before, {name: _shown(form.cleaned_data.get(name)) for name in names}
 
 
+def organization_path(model: type[Model]) -> str:
+    """The look-up from a row to the code of the organisation that it belongs to; "" where rows belong to all.
+
+    A model whose look-up cannot be told from its fields names it as ORGANIZATION_PATH.
+    """
+    fields = {field.name: field for field in model._meta.fields}
+    if "organization" in fields:
+        return "organization__code" if fields["organization"].is_relation else "organization"
+    return getattr(model, "ORGANIZATION_PATH", "account__organization" if "account" in fields else "")
+
+
+def bounded(rows: "QuerySet[Any]", caller: Caller) -> "QuerySet[Any]":
+    """Those of the rows that this person may meet: of their organisation, or of none."""
+    if caller.sees_all:
+        return rows
+    if rows.model is get_user_model():
+        return rows.filter(pk__in=Membership.objects.filter(organization=caller.organization).values("user"))
+    path = organization_path(rows.model)
+    return rows.filter(**{path: caller.organization}) if path else rows
+
+
 class RoleAdmin(ModelAdmin):
-    """A model's admin for `readers` (the auditor always) and `writers`. Nobody else sees that it exists."""
+    """A model's admin for `readers` (the auditor always) and `writers`. Nobody else sees that it exists.
+
+    People of one organisation meet its rows and no others, in lists, in forms and in choices; see `bounded`.
+    """
 
     readers: ClassVar[RoleSet] = frozenset()
     writers: ClassVar[RoleSet] = frozenset()
@@ -75,6 +100,21 @@ class RoleAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return _may(self, request, self.writers)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        return bounded(super().get_queryset(request), caller_of_request(request))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        caller = caller_of_request(request)
+        if db_field.is_relation:
+            kwargs["queryset"] = bounded(db_field.related_model._default_manager.all(), caller)
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "organization" and not db_field.is_relation and not caller.sees_all:
+            field.initial, field.disabled = caller.organization, True  # a disabled field takes no word from the browser
+        return field
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
+        raise Http404
 
     def save_model(self, request: HttpRequest, obj: Any, form: "ModelForm[Any]", change: Any) -> None:
         super().save_model(request, obj, form, change)

@@ -45,6 +45,11 @@ class Caller:
         """As the audit trail names it: `person:alice`, `key:ab12`."""
         return f"{self.kind}:{self.name if self.kind == 'person' else self.id}"
 
+    @property
+    def sees_all(self) -> bool:
+        """Not bound to one organisation. What they may do is still a matter of roles and scopes."""
+        return not self.organization or Role.PLATFORM_ADMIN.value in self.roles
+
 
 ANONYMOUS = Caller("anonymous")
 

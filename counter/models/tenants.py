@@ -11,6 +11,8 @@ from counter.models.fields import account_field
 class Organization(models.Model):
     """A tenant; other rooms name it by its code."""
 
+    ORGANIZATION_PATH = "code"
+
     code = models.CharField(_("code"), max_length=64, unique=True)
     name = models.CharField(_("name"), max_length=200)
     parent = models.ForeignKey(

@@ -62,9 +62,11 @@ class Sender:
         return list(ServiceRecord.objects.filter(organization=self.organization).order_by("id"))
 
 
-def make_sender(*, money: str = "100.00", label: str = "callback", deck: str = "main") -> Sender:
+def make_sender(
+    *, organization: str = "", money: str = "100.00", label: str = "callback", deck: str = "main"
+) -> Sender:
     """A tenant of its own for one test."""
-    organization = f"tenant{next(numbers)}"
+    organization = organization or f"tenant{next(numbers)}"
     account = make_account(organization, money=money)
     open_service(account.accno, label, at=LONG_AGO)
     price_by(deck, label=label, organization=organization)

@@ -29,6 +29,11 @@ def routes() -> list[Route]:
     return list(_walked(get_resolver().url_patterns, ""))
 
 
+def own_addresses() -> set[str]:
+    """The paths outside the admin."""
+    return {route.path for route in routes() if not route.path.startswith("/admin/")}
+
+
 def _walked(patterns: list[URLPattern | URLResolver], prefix: str) -> Iterator[Route]:
     for pattern in patterns:
         whole = prefix + str(pattern.pattern)

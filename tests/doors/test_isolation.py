@@ -103,7 +103,7 @@ def make_lemon(sender: Sender) -> Lemon:
     Membership.objects.create(user=user, organization=MARK, role=Role.AGENT)
     agent = Agent.objects.create(user=user, organization=MARK, number=NUMBER, key=f"86{NUMBER}")
     DisplayNumber.objects.create(organization=MARK, number=NUMBER, key=NUMBER)
-    NumberListEntry.objects.create(organization=MARK, kind="block", key=f"86{NUMBER}", note=MARK)
+    NumberListEntry.objects.create(organization=MARK, kind="deny", key=f"86{NUMBER}", note=MARK)
     BusinessHours.objects.create(organization=MARK, day="mon", opens="09:00", closes="18:00")
     GatePolicy.objects.create(organization=MARK)
     WebhookEndpoint.objects.create(
@@ -215,7 +215,7 @@ def test_the_admin_shows_the_own_organisation(lemon: Lemon, pear: list[Client], 
 
 
 def test_a_form_of_the_admin_writes_into_the_own_organisation_alone(lemon: Lemon, pear: list[Client]) -> None:
-    person, number = pear[0], {"organization": MARK, "kind": "block", "match": "exact", "key": "8613800000009"}
+    person, number = pear[0], {"organization": MARK, "kind": "deny", "match": "exact", "key": "8613800000009"}
     foreigner = {"organization": MARK, "user": lemon.callback.agent.user_id, "number": "13800000009"}
 
     person.post("/admin/callcontrol/numberlistentry/add/", number)

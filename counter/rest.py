@@ -14,9 +14,9 @@ from typing import Any, Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from billing_platform.api import read_json
 from billing_platform.auth import Audience, credential_of, remote_address
 from billing_platform.errors import MethodNotAllowed, PlatformError
-from billing_platform.strict_json import parse_json
 from counter.access import Access, access_of_key
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, Invalid, NotAuthenticated, counter_refusal
 from counter.parsing import parse_count, parse_text
@@ -98,7 +98,7 @@ class Body:
     """A JSON object with known names; null equals absence. Every reader raises Invalid that names the field."""
 
     def __init__(self, request: HttpRequest, *names: str) -> None:
-        given = parse_json(request.body)
+        given = read_json(request)
         if not isinstance(given, dict):
             raise Invalid("the body is not an object")
         unknown = sorted(given.keys() - set(names))

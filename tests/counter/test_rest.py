@@ -194,7 +194,7 @@ def test_unknown_routes_and_methods_answer_in_the_contracts_body(ask, method, pa
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{", b"[]", b'"x"', b'{"label":"a","label":"b"}', b'{"count":NaN}', b"\xff", b"[" * 100, b"null"]
+    "raw", [b" ", b"{", b"[]", b'"x"', b'{"label":"a","label":"b"}', b'{"count":NaN}', b"\xff", b"[" * 100, b"null"]
 )
 def test_what_is_no_json_object_is_refused_in_the_contracts_body(acme, ask, client, raw):
     response = client.post(

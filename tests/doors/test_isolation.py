@@ -41,6 +41,7 @@ from ledger.funding import Funding
 from ledger.models import CreditLot
 from tests.cast import give_money, grant_minutes, make_deck, make_item, make_key
 from tests.cdr.desk import Sender, call, make_sender
+from tests.counter.prices import supplier_deck
 from tests.doors.audiences import TABLE
 from tests.ledger_facts import ledger_fingerprint
 from tests.processes import running_counter
@@ -72,6 +73,7 @@ BODIES = {  # by the end of the address: what would be done if the row were Pear
     "finished-service/": USE | {"finish_time": FINISH}, "increase-resource/": {"label": "seats", "count": 1},
     "reduce-resource/": {"label": "seats", "count": 1},
 }  # fmt: skip
+COST_OF_A_MINUTE, COST = "0.0357", "0.0714"  # what Lemon's call of two minutes costs the house
 KEPT_APART = sorted((model._meta.label_lower, model) for model in admin.site._registry if organization_path(model))
 
 
@@ -90,6 +92,7 @@ def lemon(module_database: object, tmp_path_factory: pytest.TempPathFactory) -> 
     make_item("callback", "by_deck")
     make_item("seats", "resource")
     make_deck("main", ",0.12,60,60")
+    supplier_deck("supplier", f",{COST_OF_A_MINUTE},60,60")
     with running_counter(tmp_path_factory.mktemp("isolation")):
         sender = make_sender(organization=MARK)
         sender.post(call(caller=NUMBER, called=NUMBER, user_data=MARK))
@@ -224,3 +227,25 @@ def test_a_form_of_the_admin_writes_into_the_own_organisation_alone(lemon: Lemon
     assert NumberListEntry.objects.get(key=number["key"]).organization == "pear"
     assert answer.status_code == 200  # the form again: there is no such person here
     assert Agent.objects.count() == 1
+
+
+def lemons_own(*roles: Role) -> Client:
+    user = User.objects.create_user(f"{MARK}-only-{'-'.join(roles)}")
+    for role in roles:
+        Membership.objects.create(user=user, organization=MARK, role=role)
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
+
+
+def test_what_a_supplier_asks_reaches_no_agent_supervisor_or_program(lemon: Lemon, pear: list[Client]) -> None:
+    program = Client(raise_request_exception=False, headers={"apikey": make_key(MARK, *Scope.values)})
+    addresses = [lemons_address(path, lemon) for path, line in TABLE.items() if "GET" in line and path not in SHARED]
+
+    for client in (lemons_own(Role.AGENT), lemons_own(Role.SUPERVISOR), program):
+        for address in addresses:
+            content = client.get(address).content.decode()
+            assert COST not in content, address
+            assert COST_OF_A_MINUTE not in content, address
+
+    assert COST in lemons_own(Role.FINANCE).get(f"/cdr/{lemon.record.id}/").content.decode()

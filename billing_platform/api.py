@@ -15,6 +15,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 
+from billing_platform import limits
 from billing_platform.auth import Audience, Caller, caller_of_request
 from billing_platform.doors import SAFE, CallerRequest, check_csrf, door
 from billing_platform.errors import (
@@ -45,6 +46,7 @@ class CallerAuthentication(BaseAuthentication):
         caller = caller_of_request(request._request)
         if caller.kind == "anonymous":
             return None
+        limits.check_pace(request.path, caller.actor, caller.organization)
         if caller.kind == "person" and request.method not in SAFE:
             check_csrf(request._request)
         return (request._request.user if caller.kind == "person" else caller), caller

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.views.decorators.csrf import csrf_exempt
 
+from billing_platform import limits
 from billing_platform.auth import Audience, Caller, caller_of_request
 from billing_platform.errors import Forbidden, MethodNotAllowed
 from billing_platform.problems import error_response, platform_error
@@ -50,6 +51,8 @@ def check_csrf(request: HttpRequest) -> None:
 def admitted_caller(request: HttpRequest, audience: Audience) -> Caller:
     """Who calls, when the audience admits them. Raises Unauthenticated, Forbidden, CsrfFailed."""
     caller = caller_of_request(request)
+    if caller.kind != "anonymous":
+        limits.check_pace(request.path, caller.actor, caller.organization)
     audience.admit(caller)
     if caller.kind == "person" and request.method not in SAFE:
         check_csrf(request)

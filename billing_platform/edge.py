@@ -10,8 +10,9 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 from django.utils.translation.trans_real import parse_accept_lang_header
 
-from billing_platform import logs
-from billing_platform.errors import Malformed, PlatformError, TooLarge, UnsupportedMedia
+from billing_platform import limits, logs
+from billing_platform.auth import remote_address
+from billing_platform.errors import Malformed, PlatformError, RateLimited, TooLarge, UnsupportedMedia
 from billing_platform.problems import error_response, platform_error
 
 KIB = 1024
@@ -22,6 +23,7 @@ BODY_MAX_BY_PREFIX = (  # bytes a request may declare, first match wins
     ("/api/v1/decks/", 100 * KIB * KIB),
     ("/admin/", 100 * KIB * KIB),
 )
+UNCOUNTED = ("/static/", "/healthz", "/readyz", "/metrics")
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 _POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -58,6 +60,17 @@ def refused_body(request: HttpRequest) -> PlatformError | None:
     return TooLarge(limit=limit) if int(declared) > limit else None
 
 
+def refused_pace(request: HttpRequest) -> PlatformError | None:
+    """Whether too much comes from this address; None when it does not. Probes and files are not counted."""
+    if request.path.startswith(UNCOUNTED):
+        return None
+    try:
+        limits.check_address(request.path, remote_address(request))
+    except RateLimited as refusal:
+        return refusal
+    return None
+
+
 def content_policy(path: str) -> str:
     """The Content-Security-Policy of a path: strict, with two named exceptions."""
     if path.startswith("/admin/"):
@@ -75,7 +88,7 @@ class EdgeMiddleware:
         identity = request_id_of(request.META.get("HTTP_X_REQUEST_ID", ""))
         token = logs.request_id.set(identity)
         try:
-            refusal = refused_body(request)
+            refusal = refused_body(request) or refused_pace(request)
             response = self.get_response(request) if refusal is None else error_response(refusal, request)
         finally:
             logs.request_id.reset(token)

@@ -59,12 +59,18 @@ def choice(name: str, default: str, allowed: set[str]) -> str:
     return value
 
 
+def rates(name: str, default: str) -> list[tuple[int, int]]:
+    """`30/60,5/60`: thirty at once, refilled over sixty seconds; five; as many as the default names."""
+    pairs = [pair.strip().partition("/") for pair in text(name, default).split(",")]
+    sound = all(tokens.isdigit() and seconds.isdigit() and int(tokens) and int(seconds) for tokens, _, seconds in pairs)
+    if not sound or len(pairs) != default.count(",") + 1:
+        raise ImproperlyConfigured(f"{name}={text(name)!r}: write tokens/seconds, for example {default}")
+    return [(int(tokens), int(seconds)) for tokens, _slash, seconds in pairs]
+
+
 def rate(name: str, default: str) -> tuple[int, int]:
-    """`30/60`: thirty at once, refilled over sixty seconds."""
-    tokens, _slash, seconds = text(name, default).partition("/")
-    if not (tokens.isdigit() and seconds.isdigit() and int(tokens) and int(seconds)):
-        raise ImproperlyConfigured(f"{name}={text(name)!r}: write tokens/seconds, for example 30/60")
-    return int(tokens), int(seconds)
+    """One of them."""
+    return rates(name, default)[0]
 
 
 def secret(name: str, default: str = "") -> str:
@@ -359,6 +365,8 @@ CDR_INLINE_BUDGET = number("CDR_INLINE_BUDGET_MS", 2000, at_least=50) / 1000  # 
 CDR_MIN_SECONDS = number("CDR_MIN_SECONDS", 1)
 CDR_MAX_AGE_DAYS = number("CDR_MAX_AGE", 90, at_least=1)
 CDR_MERGE_WAIT = number("CDR_MERGE_WAIT", 600)  # seconds
+API_RATES = rates("API_RATES", "1200/60,12000/60,6000/60")  # requests of a caller, an organisation, an address
+INTAKE_RATES = rates("INTAKE_RATES", "120000/60,120000/60,240000/60")  # the same where records and uses come in
 CALLBACK_AGENT_RATE = rate("CALLBACK_AGENT_RATE", "30/60")  # calls per agent: at once, refilled over seconds
 CALLBACK_CUSTOMER_RATE = rate("CALLBACK_CUSTOMER_RATE", "5/60")  # calls to one customer
 CALLBACK_STREAMS_MAX = number("CALLBACK_STREAMS_MAX", 4)  # event streams a process keeps open at once

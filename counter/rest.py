@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from billing_platform import limits
 from billing_platform.api import read_json
 from billing_platform.auth import Audience, credential_of, remote_address
 from billing_platform.errors import MethodNotAllowed, PlatformError
@@ -55,6 +56,7 @@ def _admitted(request: HttpRequest, method: str, scope: str) -> Access:
     if not credential:
         raise NotAuthenticated
     access = access_of_key(credential, address=remote_address(request))
+    limits.check_pace(request.path, access.actor, access.organization)
     access.require(scope)
     return access
 

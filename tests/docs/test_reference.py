@@ -33,7 +33,7 @@ from tests.docs.pages import DOCS, ROOT, Page, codes_in
 from tests.rating.deck_files import make_deck
 
 ROOMS = ("billing_platform", "callcontrol", "cdr", "counter", "finance", "ledger", "rating")
-READERS = {"text", "flag", "number", "words", "choice", "rate", "secret"}
+READERS = {"text", "flag", "number", "words", "choice", "rate", "rates", "secret"}
 READ_ELSEWHERE = {"SIMULATOR_SPEED", "PROMETHEUS_MULTIPROC_DIR"}
 NOT_ERRORS = {"provider_timeout"}  # an accepted request, told beside the call
 METRIC_KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}

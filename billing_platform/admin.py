@@ -34,6 +34,7 @@ from billing_platform.models import (
 from billing_platform.outbox import send_again
 from billing_platform.outside import AddressRefused, check_url
 from billing_platform.trail import together
+from billing_platform.watching import visible_runs
 from billing_platform.webhooks import new_secret, sealed_secret
 
 PLATFORM = frozenset({Role.PLATFORM_ADMIN.value})
@@ -244,9 +245,12 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 @admin.register(JobRun)
 class JobRunAdmin(ReadOnlyAdmin):
     readers = OPERATORS
-    list_display = ("id", "job", "state", "exit_code", "started_at", "finished_at", "counts")
+    list_display = ("id", "job", "state", "per_cent", "exit_code", "started_by", "started_at", "finished_at")
     list_filter = ("state", "job")
     ordering = ("-id",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[JobRun]:
+        return visible_runs(caller_of_request(request)).order_by(*self.ordering)
 
 
 @admin.register(BeatSlot)

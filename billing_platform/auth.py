@@ -25,6 +25,7 @@ KEY_CACHE_SECONDS = 30.0  # a revocation acts within this time
 KEY_LOOK_SECONDS = 10.0  # how often a process asks whether any key has changed
 KEY_CACHE_SIZE = 20_000
 NOTE_USES_SECONDS = 10.0
+ACTOR_MAX = 80  # letters
 _DUMMY_HASH = bytes(32)
 
 
@@ -42,8 +43,8 @@ class Caller:
 
     @property
     def actor(self) -> str:
-        """As the audit trail names it: `person:alice`, `key:ab12`."""
-        return f"{self.kind}:{self.name if self.kind == 'person' else self.id}"
+        """As the audit trail names it: `person:alice`, `key:ab12`; cut to what every column that keeps it holds."""
+        return f"{self.kind}:{self.name if self.kind == 'person' else self.id}"[:ACTOR_MAX]
 
     @property
     def sees_all(self) -> bool:
@@ -197,11 +198,13 @@ def inside_networks(address: str, networks: tuple[str, ...] | list[str]) -> bool
 
 def credential_of(headers: "dict[str, str] | HttpRequest") -> str:
     """`apikey: <id>.<secret>` or `Authorization: Bearer <id>.<secret>`; "" when there is none."""
-    found = headers.headers if isinstance(headers, HttpRequest) else headers
-    key = found.get("apikey") or found.get("Apikey") or ""
+    if isinstance(headers, HttpRequest):
+        key, bearer = headers.META.get("HTTP_APIKEY", ""), headers.META.get("HTTP_AUTHORIZATION", "")
+    else:
+        key, bearer = headers.get("apikey", ""), headers.get("authorization", "")
     if key:
         return str(key)
-    scheme, _, token = str(found.get("Authorization") or found.get("authorization") or "").partition(" ")
+    scheme, _, token = str(bearer).partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -19,14 +19,17 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_platform.settings")
 DAY = 86_400
 BEAT = {  # task: seconds from slot to slot
     "billing_platform.tasks.relay_outbox_task": 2,
-    "billing_platform.tasks.close_stale_runs_task": 60,
+    "billing_platform.tasks.close_stale_runs_task": 20,
     "billing_platform.tasks.remove_old_answers_task": 600,
+    "billing_platform.tasks.remove_old_notices_task": 3600,
+    "billing_platform.tasks.ring_for_waiting_commands_task": 30,
     "cdr.tasks.sweep_charges_task": 10,
     "cdr.tasks.take_up_deliveries_task": 10,
     "cdr.tasks.take_repriced_task": 30,
     "counter.tasks.expire_uses_task": 30,
     "callcontrol.tasks.sweep_callbacks_task": 30,
     "callcontrol.tasks.resubmit_pending_uses_task": 60,
+    "finance.tasks.tell_alerts_task": 15,
     "ledger.tasks.expire_lots_task": 60,
     "ledger.tasks.verify_recent_task": 300,
     "rating.tasks.ring_for_waiting_imports_task": 30,

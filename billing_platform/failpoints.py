@@ -19,6 +19,7 @@ NAMES = frozenset({
     "cdr.intake.before_commit", "cdr.intake.after_commit", "cdr.intake.mid_batch",
     "cdr.charging.before_counter", "cdr.charging.after_counter",
     "counter.committer.before_commit", "counter.committer.after_commit", "counter.grpc.before_reply",
+    "counter.replacing.before_commit", "counter.replacing.after_commit",
     "ledger.posting.after_balance", "ledger.holds.after_place",
     "callcontrol.calling.after_intent", "callcontrol.calling.after_platform",
     "outbox.after_claim", "outbox.after_send", "jobs.after_claim",

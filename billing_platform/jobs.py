@@ -4,8 +4,9 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -54,6 +55,28 @@ def _stoppable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def typed_arguments(parser: CommandParser, options: Mapping[str, Any]) -> list[str]:
+    """What was typed behind the command, as far as it says more than the defaults; secrets and numbers masked."""
+    given: list[str] = []
+    positional: list[str] = []
+    for action in parser._actions:
+        value = options.get(action.dest)
+        if action.dest in _COMMON or value is None or value == action.default:
+            continue
+        values = [_typed(one) for one in (value if isinstance(value, list) else [value])]
+        if not action.option_strings:
+            positional += values
+        elif action.nargs == 0:
+            given.append(action.option_strings[-1])
+        else:
+            given += [f"{action.option_strings[-1]}={one}" for one in values]
+    return [masked(one) for one in [*given, *positional]]
+
+
+def _typed(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
 class PlatformCommand(BaseCommand):
     """A command writes `add_arguments` and `work(run, options)`; everything of the contract is here.
 
@@ -98,7 +121,7 @@ class PlatformCommand(BaseCommand):
     def _run(self, options: dict[str, Any]) -> Exit:
         dry_run = self.moves_money and not options["apply"]
         run = Run(0, self.job, dry_run)
-        arguments = [masked(f"--{name}={value}") for name, value in sorted(options.items()) if name not in _COMMON]
+        arguments = typed_arguments(self.create_parser("manage.py", self.job), options)
         try:
             with _stoppable(), job_run(self.job, arguments=arguments, dry_run=dry_run, exclusive=self.exclusive) as run:
                 run.shown = Progress(sys.stderr, job=self.job)

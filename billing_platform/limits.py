@@ -7,6 +7,7 @@ those of all else, so that a platform that sends too much does not lock out the 
 import functools
 import logging
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ LOCAL_MAX = 10_000
 _log = logging.getLogger(__name__)
 
 INTAKE = ("/api/v1/cdrs", "/api/v1/providers/", "/api/v1/ivr/", "/api/billaccounts/", "/onlyuser/")
-SHARES, SHARE_SECONDS = 50, 1.0  # a process fetches a fiftieth of a bucket and hands it out for a second
+SHARES = 50  # a process fetches a fiftieth of a bucket and hands it out by itself
+UNASKED = 50  # and lets a fiftieth of the pace pass unasked: thousands who call now and then cost no question
 
 # Refill by the time that passed, take up to so many tokens or say in how many milliseconds there is one.
 _SCRIPT = """
@@ -72,18 +74,24 @@ def _rates(path: str) -> tuple[str, Sequence[tuple[int, int]]]:
     return ("intake", settings.INTAKE_RATES) if path.startswith(INTAKE) else ("api", settings.API_RATES)
 
 
-_shares: dict[str, list[float]] = {}  # bucket: tokens that this process holds, until when
+_shares: dict[str, list[float]] = {}  # bucket: tokens that this process holds, and the second that began them
+_asking = threading.Lock()  # one thread fetches: a share each for all that wait would empty the bucket
 
 
 def _take_of_share(bucket: str, limit: Rate) -> None:
-    """Like `take`, for busy doors: one question to Valkey serves many requests."""
+    """Like `take`, for busy doors: one question to Valkey serves many requests, and a slow caller needs none."""
     now, share = time.monotonic(), _shares.get(bucket)
-    if share is not None and share[0] >= 1 and now < share[1]:
-        share[0] -= 1
-        return
-    if len(_shares) > LOCAL_MAX:
-        _shares.clear()
-    _shares[bucket] = [_fetch(bucket, limit, at_most=-(-limit.tokens // SHARES)) - 1, now + SHARE_SECONDS]
+    if share is None:
+        if len(_shares) > LOCAL_MAX:
+            _shares.clear()
+        share = _shares[bucket] = [0, float("-inf")]
+    if now - share[1] >= 1:
+        share[:] = max(share[0], limit.tokens // (limit.seconds * UNASKED)), now
+    if share[0] < 1:
+        with _asking:
+            if share[0] < 1:
+                share[0] += _fetch(bucket, limit, at_most=-(-limit.tokens // SHARES))
+    share[0] -= 1
 
 
 def _fetch(bucket: str, limit: Rate, *, at_most: int) -> int:

@@ -144,6 +144,7 @@ class OutboxEvent(models.Model):
         verbose_name, verbose_name_plural = _("event"), _("events")
         indexes = [
             models.Index(fields=["next_attempt_at"], name="outbox_due", condition=models.Q(state="pending")),
+            models.Index(fields=["topic"], name="outbox_dead", condition=models.Q(state="dead")),
         ]
 
     def __str__(self) -> str:
@@ -168,28 +169,76 @@ class WebhookEndpoint(models.Model):
         return self.url
 
 
+class Notice(models.Model):
+    """Something that a person is told: a kind that a room words, its facts, and the page where it leads."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("person"))
+    key = models.CharField(max_length=128)
+    kind = models.CharField(_("kind"), max_length=60)
+    facts = models.JSONField(_("facts"), default=dict)
+    path = models.CharField(_("address"), max_length=500)
+    created_at = models.DateTimeField(_("created"))
+    read_at = models.DateTimeField(_("read"), null=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("notice"), _("notices")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="notice_once"),
+            models.CheckConstraint(condition=models.Q(path__regex=r"^/([^/\\]|$)"), name="notice_stays_here"),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="notice_by_person"),
+            models.Index(fields=["user"], name="notice_unread", condition=models.Q(read_at=None)),
+            models.Index(fields=["created_at"], name="notice_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
 class JobRun(models.Model):
     """One run of a command: arguments, counts, exit code. (job, slot) is unique where a slot is named."""
 
     class State(models.TextChoices):
+        WAITING = "waiting", _("waiting for a worker")
         RUNNING = "running", _("running")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
         INTERRUPTED = "interrupted", _("interrupted, resumable")
 
+    TRANSITIONS = {  # a run whose process died is taken up from where its row stands
+        State.WAITING: frozenset({State.RUNNING, State.INTERRUPTED}),
+        State.RUNNING: frozenset({State.RUNNING, State.DONE, State.FAILED, State.INTERRUPTED}),
+        State.FAILED: frozenset({State.RUNNING}),
+        State.INTERRUPTED: frozenset({State.WAITING, State.RUNNING}),
+        State.DONE: frozenset[str](),
+    }
+
     job = models.CharField(_("job"), max_length=60)
     slot = models.CharField(_("slot"), max_length=40, null=True, blank=True)  # noqa: DJ001  null: no slot, not unique
     state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.RUNNING)
     arguments = models.JSONField(_("arguments"), default=list)
+    started_by = models.CharField(_("started by"), max_length=80, db_default="", blank=True)  # an actor: person:alice
+    step = models.CharField(_("step"), max_length=40, db_default="", blank=True)
+    done = models.BigIntegerField(_("rows done"), db_default=0)  # of this step
+    total = models.BigIntegerField(_("rows in all"), db_default=0)
+    rate = models.BigIntegerField(_("rows a second"), db_default=0)
+    per_cent = models.SmallIntegerField(_("per cent"), db_default=0)  # of the whole run
     counts = models.JSONField(_("counts"), default=dict)
+    log = models.JSONField(_("log"), db_default=models.Value([], models.JSONField()))  # its last lines
     exit_code = models.SmallIntegerField(_("exit code"), null=True)
     started_at = models.DateTimeField(_("started"), db_default=Now())
+    cancel_asked_at = models.DateTimeField(_("cancel asked"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
 
     class Meta:
         verbose_name, verbose_name_plural = _("run"), _("runs")
         constraints = [models.UniqueConstraint(fields=["job", "slot"], name="jobrun_slot_once")]
-        indexes = [models.Index(fields=["job", "-started_at"], name="jobrun_latest")]
+        indexes = [
+            models.Index(fields=["job", "-started_at"], name="jobrun_latest"),
+            models.Index(fields=["state", "-id"], name="jobrun_by_state"),
+            models.Index(fields=["started_by", "-id"], name="jobrun_own", condition=~models.Q(started_by="")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.job} {self.started_at:%Y-%m-%d %H:%M}"

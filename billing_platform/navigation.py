@@ -1,6 +1,7 @@
 """The frame around every page: where this person may go, who they are, which languages there are."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from billing_platform.auth import ANONYMOUS, Caller, caller_of_request
 from billing_platform.errors import Unauthenticated
 from billing_platform.models import Role
+from billing_platform.notices import Unread, unread_of
 
 OFFICE = frozenset({
     Role.SUPERVISOR, Role.RATE_ADMIN, Role.OPS, Role.FINANCE, Role.AUDITOR, Role.PLATFORM_ADMIN,
@@ -23,11 +25,17 @@ NAV = (  # key, path, label, roles; a page that no room has brought yet is not s
     ("cdr", "/cdr/", _("Call records"), OFFICE),
     ("finance", "/finance/", _("Finance"), frozenset({Role.FINANCE, Role.AUDITOR})),
     ("reports", "/reports/", _("Reports"), OFFICE),
-    ("ops", "/ops/", _("Operations"), frozenset({Role.OPS, Role.AUDITOR, Role.PLATFORM_ADMIN})),
+    ("ops", "/ops/", _("Operations"), OFFICE - {Role.SUPERVISOR}),
     ("admin", "/admin/", _("Administration"), OFFICE - {Role.SUPERVISOR}),
     ("explain", "/admin/rating/explain/", _("Test a number"), OFFICE - {Role.PLATFORM_ADMIN}),
+    ("rerate", "/cdr/rerate/", _("Re-rate"), frozenset({Role.RATE_ADMIN, Role.OPS, Role.FINANCE, Role.AUDITOR})),
     ("docs", "/api/docs/", _("Developers"), frozenset(Role)),
 )
+
+
+ELSEWHERE = {  # pages that stand beside, not below, the entry that leads to them
+    "/agent/disputes/": "/agent/calls/",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Frame:
     nav: list[Entry]
     languages: list[Language]
     here: str
+    unread: Unread
 
 
 @functools.cache
@@ -71,19 +80,28 @@ def _languages() -> list[Language]:
     return [Language(code, get_language_info(code)["name_local"]) for code, _name in settings.LANGUAGES]
 
 
+def _entry_of(page: str, entries: Sequence[str]) -> str:
+    """The entry that a page belongs to, the longest that it stands below; "" for none. The desk is one page alone."""
+    if page in ("/", "/agent/"):
+        return "/"
+    page = next((entry for place, entry in ELSEWHERE.items() if page.startswith(place)), page)
+    return max((entry for entry in entries if entry != "/" and page.startswith(entry)), key=len, default="")
+
+
 def _frame(request: HttpRequest) -> Frame:
     try:
         caller = caller_of_request(request)
     except Unauthenticated:  # a wrong key came with the request for a page: the page says so itself
         caller = ANONYMOUS
     reachable = [entry for entry in NAV if entry[3] & caller.roles and _exists(entry[1])]
-    here = max((path for _key, path, _label, _roles in reachable if request.path.startswith(path)), key=len, default="")
+    here = _entry_of(request.path, [path for _key, path, _label, _roles in reachable])
     return Frame(
         caller,
         [str(Role(role).label) for role in sorted(caller.roles)],
         [Entry(key, path, str(label), path == here) for key, path, label, _roles in reachable],
         _languages(),
         request.get_full_path(),
+        unread_of(caller.user_id) if caller.user_id else Unread(0),
     )
 
 

@@ -10,11 +10,12 @@ import ipaddress
 import socket
 import ssl
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpcore
@@ -136,9 +137,29 @@ def get(target: Target, *, headers: Mapping[str, str], seconds: float = 15.0, bo
     return _ask(target, "GET", body=None, headers=headers, seconds=seconds, body_max=body_max)
 
 
+def save(target: Target, into: IO[bytes], *, headers: Mapping[str, str], seconds: float, body_max: int) -> Answer:
+    """GET whose body goes into a file piece by piece, within the same limits; the answer's own body stays empty.
+
+    Raises OutsideFailed; what stands in the file then is worth nothing.
+    """
+    with _asked(target, "GET", body=None, headers=headers, seconds=seconds) as response:
+        for piece in _capped(response.iter_stream(), body_max):
+            into.write(piece)
+        return Answer(response.status, _headers(response), b"")
+
+
 def _ask(
     target: Target, method: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, body_max: int
 ) -> Answer:
+    with _asked(target, method, body=body, headers=headers, seconds=seconds) as response:
+        return Answer(response.status, _headers(response), b"".join(_capped(response.iter_stream(), body_max)))
+
+
+@contextmanager
+def _asked(
+    target: Target, method: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float
+) -> Iterator[httpcore.Response]:
+    """The answer while its body is being read; whatever goes wrong on the way becomes OutsideFailed."""
     until = time.monotonic() + seconds
     sent = {**headers, "Host": target.url.netloc, "Accept-Encoding": "identity", "Connection": "close"}
     try:
@@ -146,8 +167,7 @@ def _ask(
             httpcore.ConnectionPool(network_backend=_JudgedBackend(target, until)) as pool,
             pool.stream(method, target.url.geturl(), headers=list(sent.items()), content=body) as response,
         ):
-            found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-            return Answer(response.status, found, _capped(response.iter_stream(), body_max))
+            yield response
     except httpcore.TimeoutException:
         raise OutsideFailed(reason="timeout") from None
     except httpcore.ConnectError:
@@ -156,13 +176,17 @@ def _ask(
         raise OutsideFailed(reason="protocol") from None
 
 
-def _capped(pieces: Iterable[bytes], body_max: int) -> bytes:
-    found = bytearray()
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+
+
+def _capped(pieces: Iterable[bytes], body_max: int) -> Iterator[bytes]:
+    taken = 0
     for piece in pieces:
-        found += piece
-        if len(found) > body_max:
+        taken += len(piece)
+        if taken > body_max:
             raise OutsideFailed(reason="too_large")
-    return bytes(found)
+        yield piece
 
 
 class _JudgedBackend(httpcore.NetworkBackend):

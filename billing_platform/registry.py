@@ -35,16 +35,26 @@ DASHBOARD_CARDS = [  # (caller) -> list of billing_platform.dashboard.Card
     "counter.audit.cards",
     "cdr.audit.cards",
     "rating.calendar_alert.cards",
+    "finance.listing.cards",
 ]
 STORED_CHARGES = [  # (at_most) -> Iterator of dict, newest first: what `rate_explain --verify` reads
     "counter.stored.stored_charges",
+]
+NOTICE_WORDINGS = [  # mappings: kind of a notice -> lazy sentence with %(fact)s
+    "billing_platform.notices.WORDINGS",
+    "callcontrol.notices.WORDINGS",
+    "finance.alerts.WORDINGS",
 ]
 CLOSED_PERIODS: list[str] = []  # (account ids, begins=, ends=) -> Iterable[billing_platform.closing.Closed]
 ERROR_BODIES = {  # path prefix: (error, request) -> answer, where a public contract has an error body of its own
     "/api/billaccounts/": "counter.rest.refusal_response",
     "/onlyuser/": "counter.rest.refusal_response",
 }
-JOB_COMMANDS = {"charge_resubmit", "deck_import", "rerate", "verify_ledger", "seal_ledger"}
+JOB_SUBJECTS = {  # job: (run id) -> billing_platform.watching.Subject or None
+    "deck_import": "rating.importing.jobs.subject_of_run",
+    "rerate": "cdr.rerating.runs.subject_of_run",
+}
+JOB_COMMANDS = {"charge_resubmit", "rerate", "verify_ledger", "seal_ledger"}  # that a page may have a worker run
 
 
 def resolve(names: list[str]) -> list[Callable[..., Any]]:

@@ -23,7 +23,7 @@ def record_act(
 ) -> None:
     """Append one entry, inside the transaction of the act: `target` is (type, id), `change` is (before, after)."""
     AuditEntry.objects.create(
-        actor=caller.actor[:80], organization=caller.organization, act=act, object_type=target[0],
+        actor=caller.actor, organization=caller.organization, act=act, object_type=target[0],
         object_id=str(target[1])[:128], before=change[0], after=change[1], reason=masked(reason)[:300], address=address,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from billing_platform import docs, health, jobs_api, pages
+from billing_platform import docs, health, job_pages, notice_pages, pages
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -18,7 +18,16 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema/", docs.SchemaView.as_view(), name="schema"),
     path("api/docs/", docs.DocsView.as_view(), name="docs"),
-    path("api/v1/jobs/<int:job_id>", jobs_api.job_view, name="job"),
+    path("api/v1/jobs/<int:job_id>", job_pages.job_view, name="job"),
+    path("api/v1/notices", notice_pages.notices_view, name="notices_api"),
+    path("notices/", notice_pages.notices_page, name="notices"),
+    path("notices/read/", notice_pages.all_read_page, name="notices_read"),
+    path("notices/<int:notice_id>/read/", notice_pages.notice_page, name="notice_read"),
+    path("ops/", job_pages.home_page, name="ops"),
+    path("ops/jobs/", job_pages.jobs_page, name="jobs_page"),
+    path("ops/jobs/<int:job_id>/", job_pages.job_page, name="job_page"),
+    path("ops/jobs/<int:job_id>/cancel/", job_pages.cancel_page, name="job_cancel"),
+    path("ops/jobs/<int:job_id>/resume/", job_pages.resume_page, name="job_resume"),
     path("api/v1/", include("ledger.urls")),
     path("api/v1/", include("rating.urls")),
     path("api/v1/", include("cdr.urls")),

@@ -40,6 +40,12 @@ def money(value: Decimal | str, currency: str = "CNY", *, testid: str = "", sign
 
 
 @register.filter
+def whole(count: int) -> str:
+    """A count as people read it: 170,000. The same in every language."""
+    return f"{int(count):,}"
+
+
+@register.filter
 def duration(seconds: int) -> str:
     """Seconds in words, at most two units, no empty one: 12 h 16 min, 2 h, 3 min 5 s, 40 s."""
     minutes, rest = divmod(int(seconds), 60)

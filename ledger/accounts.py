@@ -7,7 +7,9 @@ from functools import partial
 
 from django.db import IntegrityError, connection, transaction
 
+from billing_platform.auth import Caller
 from billing_platform.outbox import NewEvent, record_events
+from billing_platform.trail import record_act
 from ledger.amounts import require_amount
 from ledger.errors import AccountClosed, AccountNotFound, CauseConflict
 from ledger.models import BillingAccount, LedgerAccount
@@ -47,8 +49,8 @@ _ACCOUNTS = """
 """
 
 
-def _accounts(condition: str, *values: object) -> list[Account]:
-    """The accounts that meet a constant condition."""
+def accounts_where(condition: str, *values: object) -> list[Account]:
+    """The accounts (`a`) that meet a constant condition; for the modules of this room."""
     with connection.cursor() as cursor:
         cursor.execute(_ACCOUNTS + condition, values)  # type: ignore[arg-type]  # plain values
         return [Account(*row) for row in cursor.fetchall()]
@@ -87,7 +89,7 @@ def open_account(
 
 def _find_same(*, kind: str, owner: str, name: str) -> Account | None:
     if kind == Kind.COMPANY:
-        return _first(_accounts("WHERE a.kind = 'company' AND a.owner = %s AND a.name = %s", owner, name))
+        return _first(accounts_where("WHERE a.kind = 'company' AND a.owner = %s AND a.name = %s", owner, name))
     return find_personal_account(owner)
 
 
@@ -107,7 +109,7 @@ def _insert_account(
 
 def find_account(accno: str) -> Account | None:
     """The account with this number, or None."""
-    return _first(_accounts("WHERE a.accno = %s", accno))
+    return _first(accounts_where("WHERE a.accno = %s", accno))
 
 
 def load_account(accno: str) -> Account:
@@ -120,17 +122,17 @@ def load_account(accno: str) -> Account:
 
 def find_accounts(accnos: Iterable[str]) -> dict[str, Account]:
     """The accounts with these numbers, by number; unknown ones are absent."""
-    return {account.accno: account for account in _accounts("WHERE a.accno = ANY(%s)", list(set(accnos)))}
+    return {account.accno: account for account in accounts_where("WHERE a.accno = ANY(%s)", list(set(accnos)))}
 
 
 def read_accounts(account_ids: Iterable[int]) -> dict[int, Account]:
     """The accounts with these ids, by id."""
-    return {account.id: account for account in _accounts("WHERE a.id = ANY(%s)", list(set(account_ids)))}
+    return {account.id: account for account in accounts_where("WHERE a.id = ANY(%s)", list(set(account_ids)))}
 
 
 def read_account(account_id: int) -> Account:
     """The account with this id. Raises AccountNotFound."""
-    found = _first(_accounts("WHERE a.id = %s", account_id))
+    found = _first(accounts_where("WHERE a.id = %s", account_id))
     if found is None:
         raise AccountNotFound
     return found
@@ -138,16 +140,21 @@ def read_account(account_id: int) -> Account:
 
 def find_personal_account(owner: str) -> Account | None:
     """The owner's personal account, or None."""
-    return _first(_accounts("WHERE a.kind = 'personal' AND a.owner = %s", owner))
+    return _first(accounts_where("WHERE a.kind = 'personal' AND a.owner = %s", owner))
 
 
 def list_sub_accounts(parent_id: int) -> list[Account]:
     """The sub-accounts of an account, by number, at most 1,000."""
-    return _accounts("WHERE a.parent_id = %s ORDER BY a.accno LIMIT 1000", parent_id)
+    return accounts_where("WHERE a.parent_id = %s ORDER BY a.accno LIMIT 1000", parent_id)
 
 
-def set_limits(accno: str, *, credit_limit: Decimal, warning_threshold: Decimal) -> Account:
-    """Set credit limit and warning threshold, both ≥ 0; the state follows. Raises AccountNotFound, AccountClosed."""
+def set_limits(
+    accno: str, *, credit_limit: Decimal, warning_threshold: Decimal, by: Caller | None = None, reason: str = ""
+) -> Account:
+    """Set credit limit and warning threshold, both ≥ 0; the state follows. Raises AccountNotFound, AccountClosed.
+
+    `by` leaves an audit entry with `reason`.
+    """
     for amount in (credit_limit, warning_threshold):
         if amount != 0:
             require_amount(amount)
@@ -155,29 +162,36 @@ def set_limits(accno: str, *, credit_limit: Decimal, warning_threshold: Decimal)
             raise ValueError(f"a limit is 0 or more: {amount!r}")
     with transaction.atomic():
         row = _lock(accno)
+        before = _limits_of(row)
         row.credit_limit, row.warning_threshold = credit_limit, warning_threshold
         row.save(update_fields=["credit_limit", "warning_threshold"])
+        if by is not None:
+            target = "billingaccount", accno
+            record_act(by, "account.limits", target=target, change=(before, _limits_of(row)), reason=reason)
         if row.state in {State.ACTIVE, State.OVERDRAWN}:
             _store_state(row, State.OVERDRAWN if row.balance < -credit_limit else State.ACTIVE)
     return read_account(row.pk)
 
 
-def suspend_account(accno: str) -> Account:
-    """No new uses; money stays. Suspending twice is suspending once. Raises AccountNotFound, AccountClosed."""
-    return _move(accno, State.SUSPENDED)
+def suspend_account(accno: str, *, by: Caller | None = None, reason: str = "") -> Account:
+    """No new uses; money stays. Suspending twice is suspending once. Raises AccountNotFound, AccountClosed.
+
+    `by` leaves an audit entry with `reason` when the state has changed; so it does below.
+    """
+    return _move(accno, State.SUSPENDED, act="suspend", by=by, reason=reason)
 
 
-def resume_account(accno: str) -> Account:
+def resume_account(accno: str, *, by: Caller | None = None, reason: str = "") -> Account:
     """Back from suspension to active, or to overdrawn when the balance says so. Raises as suspend_account."""
-    return _move(accno, State.ACTIVE)
+    return _move(accno, State.ACTIVE, act="resume", by=by, reason=reason)
 
 
-def close_account(accno: str) -> Account:
+def close_account(accno: str, *, by: Caller | None = None, reason: str = "") -> Account:
     """Final; only at balance 0 without holds. Raises AccountNotFound, AccountClosed, CauseConflict."""
-    return _move(accno, State.CLOSED)
+    return _move(accno, State.CLOSED, act="close", by=by, reason=reason)
 
 
-def _move(accno: str, to: str) -> Account:
+def _move(accno: str, to: str, *, act: str, by: Caller | None, reason: str) -> Account:
     with transaction.atomic():
         row = _lock(accno)
         if to == State.ACTIVE and row.balance < -row.credit_limit:
@@ -185,15 +199,26 @@ def _move(accno: str, to: str) -> Account:
         if to == State.CLOSED and (row.balance != 0 or row.held != 0):
             raise CauseConflict("only an empty account can be closed", fields=["balance", "held"])
         _store_state(row, to)
+        if by is not None and row.state != to:
+            change = {"state": row.state}, {"state": str(to)}
+            record_act(by, f"account.{act}", target=("billingaccount", accno), change=change, reason=reason)
     return read_account(row.pk)
+
+
+def _limits_of(row: BillingAccount) -> dict[str, str]:
+    return {"credit_limit": f"{row.credit_limit:.6f}", "warning_threshold": f"{row.warning_threshold:.6f}"}
 
 
 def _store_state(row: BillingAccount, to: str) -> None:
     """Write the state of a locked account and tell it when it is another one."""
     if row.state != to:
         BillingAccount.objects.filter(pk=row.pk).update(state=to)
-        payload = {"accno": row.accno, "state": str(to)}
-        record_events([NewEvent("account.state", row.organization, row.accno, payload)])
+        tell_state(row.accno, organization=row.organization, state=to)
+
+
+def tell_state(accno: str, *, organization: str, state: str) -> None:
+    """The event that an account has another state; joins the transaction that changed it."""
+    record_events([NewEvent("account.state", organization, accno, {"accno": accno, "state": str(state)})])
 
 
 def _lock(accno: str) -> BillingAccount:

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import transaction
 
 from billing_platform.auth import Caller
-from billing_platform.errors import ValidationFailed
 from billing_platform.states import claim
 from billing_platform.trail import record_act
 from ledger.accounts import load_account
@@ -27,6 +26,7 @@ from ledger.funding import Funding, post_funding
 from ledger.models import AdjustmentRequest, BillingAccount
 
 State = AdjustmentRequest.State
+WAITING_MAX = 200  # shown of one account
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def request_adjustment(funding: Funding, *, by: Caller) -> Adjustment:
         raise AccountClosed
     row, created = AdjustmentRequest.objects.get_or_create(
         account_id=account.id, reference=funding.reference,
-        defaults={"amount": funding.amount, "reason": funding.memo, "requested_by": by.actor[:80]},
+        defaults={"amount": funding.amount, "reason": funding.memo, "requested_by": by.actor},
     )  # fmt: skip
     if (row.amount, row.reason) != (funding.amount, funding.memo):
         raise CauseConflict(fields=["amount", "reason"])
@@ -96,33 +96,35 @@ def read_adjustment(request_id: int, *, transfer_id: int | None = None) -> Adjus
     row = AdjustmentRequest.objects.select_related("account").filter(pk=request_id).first()
     if row is None:
         raise AdjustmentNotFound
+    return _adjustment(row, transfer_id=transfer_id)
+
+
+def list_waiting(accno: str) -> list[Adjustment]:
+    """The account's adjustments that wait for a second person, oldest first, at most 200 of them."""
+    rows = AdjustmentRequest.objects.select_related("account").filter(account__accno=accno, state=State.PENDING)
+    return [_adjustment(row) for row in rows.order_by("pk")[:WAITING_MAX]]
+
+
+def _adjustment(row: AdjustmentRequest, *, transfer_id: int | None = None) -> Adjustment:
     return Adjustment(
         row.pk, row.account.accno, row.amount, row.reference, row.reason, row.state, row.requested_by, row.decided_by,
         row.created_at, transfer_id,
     )  # fmt: skip
 
 
-def list_waiting(accno: str) -> list[Adjustment]:
-    """The account's adjustments that wait for a second person, oldest first, at most 200."""
-    rows = AdjustmentRequest.objects.filter(account__accno=accno, state=State.PENDING).order_by("pk")
-    return [read_adjustment(request_id) for request_id in rows.values_list("pk", flat=True)[:200]]
-
-
 def _decide(request_id: int, to: AdjustmentRequest.State, *, by: Caller, at: datetime) -> Adjustment:
     """Claim the request for one decision and answer it as it waited."""
     waiting = read_adjustment(request_id)
-    if by.kind != "person":
-        raise SecondPersonNeeded("a program cannot decide")
-    if to == State.APPROVED and by.actor == waiting.requested_by:
-        raise SecondPersonNeeded
+    require_second_person(by, to, requested_by=waiting.requested_by)
     row = AdjustmentRequest.objects.filter(pk=request_id)
-    if not claim(row, AdjustmentRequest.TRANSITIONS, to, decided_by=by.actor[:80], decided_at=at):
+    if not claim(row, AdjustmentRequest.TRANSITIONS, to, decided_by=by.actor, decided_at=at):
         raise AdjustmentDecided(state=read_adjustment(request_id).state)
     return waiting
 
 
-def require_reason(reason: str) -> str:
-    """A reason a person can read later. Raises ValidationFailed for an empty one."""
-    if not reason.strip():
-        raise ValidationFailed(errors={"reason": ["required"]})
-    return reason.strip()
+def require_second_person(by: Caller, to: AdjustmentRequest.State, *, requested_by: str) -> None:
+    """Only a person decides, and approves only what somebody else has asked for. Raises SecondPersonNeeded."""
+    if by.kind != "person":
+        raise SecondPersonNeeded("a program cannot decide")
+    if to == State.APPROVED and by.actor == requested_by:
+        raise SecondPersonNeeded

@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from billing_platform.admin_rules import ReadOnlyAdmin
 from billing_platform.models import Role
-from ledger.models import AdjustmentRequest, BillingAccount, CreditLot, Hold, Seal, Transfer
+from ledger.models import AdjustmentRequest, BillingAccount, CreditLot, Hold, LimitRequest, Seal, Transfer
 
 READERS = frozenset({Role.FINANCE.value, Role.OPS.value, Role.PLATFORM_ADMIN.value})
 
@@ -51,6 +51,17 @@ class CreditLotAdmin(LedgerAdmin):
 @admin.register(AdjustmentRequest)
 class AdjustmentRequestAdmin(LedgerAdmin):
     list_display = ("reference", "account", "amount", "state", "requested_by", "decided_by", "created_at")
+    list_select_related = ("account",)
+    list_filter = ("state",)
+    search_fields = ("=account__accno",)
+    ordering = ("-id",)
+
+
+@admin.register(LimitRequest)
+class LimitRequestAdmin(LedgerAdmin):
+    list_display = (
+        "account", "credit_limit", "warning_threshold", "state", "requested_by", "decided_by", "created_at",
+    )  # fmt: skip
     list_select_related = ("account",)
     list_filter = ("state",)
     search_fields = ("=account__accno",)

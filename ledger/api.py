@@ -119,8 +119,7 @@ def reject_view(request: CallerRequest, accno: str, adjustment_id: int) -> HttpR
 def _visible_account(caller: Caller, accno: str) -> Account:
     """Another organisation's account is not there. Callers bound to none and platform administrators see all."""
     account = find_account(accno)
-    sees_all = not caller.organization or Role.PLATFORM_ADMIN.value in caller.roles
-    if account is None or not (sees_all or account.organization == caller.organization):
+    if account is None or not (caller.sees_all or account.organization == caller.organization):
         raise AccountNotFound
     return account
 

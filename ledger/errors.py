@@ -61,6 +61,13 @@ class AdjustmentDecided(Conflict):
     title = _("This adjustment has been decided.")
 
 
+class LimitsNotWaiting(Conflict):
+    """Of another account, decided by now, or never asked for."""
+
+    code, grpc_status = "limits_not_waiting", "FAILED_PRECONDITION"
+    title = _("This change of limits does not wait for anybody.")
+
+
 class SecondPersonNeeded(Forbidden):
     code = "second_person_needed"
     title = _("Another person must approve this.")

@@ -278,6 +278,39 @@ class AdjustmentRequest(models.Model):
         return f"{self.reference}: {self.amount}"
 
 
+class LimitRequest(models.Model):
+    """A higher credit limit than one person may give: set when somebody else approves it. One waits at a time."""
+
+    State, TRANSITIONS = AdjustmentRequest.State, AdjustmentRequest.TRANSITIONS
+
+    account = models.ForeignKey(BillingAccount, models.PROTECT, related_name="+", verbose_name=_("billing account"))
+    credit_limit = amount_field(_("credit limit"))
+    warning_threshold = amount_field(_("warning threshold"))
+    reason = models.CharField(_("reason"), max_length=300)
+    state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.PENDING)
+    requested_by = models.CharField(_("requested by"), max_length=80)
+    decided_by = models.CharField(_("decided by"), max_length=80, blank=True)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    decided_at = models.DateTimeField(_("decided"), null=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("request for other limits"), _("requests for other limits")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(credit_limit__gte=0, credit_limit__lt=AMOUNT_LIMIT, warning_threshold__gte=0)
+                & Q(warning_threshold__lt=AMOUNT_LIMIT),
+                name="limit_request_bounded",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="approved") | ~Q(decided_by=F("requested_by")), name="limit_request_two_people"
+            ),
+            models.UniqueConstraint(fields=["account"], condition=Q(state="pending"), name="limit_request_one_waits"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.credit_limit}, {self.warning_threshold}"
+
+
 class Seal(models.Model):
     """Evidence that a day's transfers were not touched afterwards; chained to the seal before it."""
 

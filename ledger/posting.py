@@ -4,12 +4,15 @@ Amounts are Decimals of at most 6 places in the wallet's currency. Every functio
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 from django.db import connection
+from msgspec.structs import replace
 
+from billing_platform.arrays import numbers_array, texts_array
 from billing_platform.copying import Cell, copy_rows
 from billing_platform.failpoints import failpoint
 from billing_platform.outbox import NewEvent, record_events
@@ -24,8 +27,7 @@ LOT_CAUSES = frozenset({"lot_grant", "lot_expiry"})
 State = BillingAccount.State
 
 
-@dataclass(frozen=True, slots=True)
-class NewTransfer:
+class NewTransfer(msgspec.Struct, frozen=True, gc=False):
     """Money to move: `change` > 0 into the wallet, < 0 out of it; `counterpart`: a system account's `kind[:label]`."""
 
     account_id: int
@@ -57,8 +59,7 @@ class Posted:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wallet:
+class Wallet(msgspec.Struct, frozen=True, gc=False):
     """A wallet as locked (or as left by posting) in this transaction."""
 
     account_id: int
@@ -91,8 +92,11 @@ def lock_wallets(account_ids: Iterable[int]) -> dict[int, Wallet]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_WALLET_COLUMNS} FROM ledger_billingaccount WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608  constant columns
-            [wanted],
+            f"""
+            SELECT {_WALLET_COLUMNS} FROM ledger_billingaccount WHERE id = ANY(%s::bigint[])
+            ORDER BY id FOR NO KEY UPDATE
+            """,  # noqa: S608  constant columns
+            [numbers_array(wanted)],
         )
         wallets = {row[0]: Wallet(*row) for row in cursor.fetchall()}
     if len(wallets) != len(wanted):
@@ -192,9 +196,9 @@ def _insert_keys(transfers: Sequence[NewTransfer]) -> list[int | None]:
             ON CONFLICT DO NOTHING RETURNING cause_type, cause_id, cause_leg, transfer_id
             """,
             [
-                [transfer.cause_type for transfer in transfers],
-                [transfer.cause_id for transfer in transfers],
-                [transfer.cause_leg for transfer in transfers],
+                texts_array(transfer.cause_type for transfer in transfers),
+                texts_array(transfer.cause_id for transfer in transfers),
+                texts_array(transfer.cause_leg for transfer in transfers),
             ],
         )
         ids = {(row[0], row[1], row[2]): row[3] for row in cursor.fetchall()}
@@ -274,7 +278,11 @@ def _write_balances(wallets: Iterable[Wallet]) -> None:
             UPDATE ledger_billingaccount a SET balance = t.balance, state = t.state
             FROM unnest(%s::bigint[], %s::numeric[], %s::text[]) AS t(id, balance, state) WHERE a.id = t.id
             """,
-            [[row.account_id for row in rows], [row.balance for row in rows], [row.state for row in rows]],
+            [
+                numbers_array(row.account_id for row in rows),
+                numbers_array(row.balance for row in rows),
+                texts_array(row.state for row in rows),
+            ],
         )
 
 

@@ -15,15 +15,16 @@ from billing_platform.auth import Caller
 from billing_platform.errors import ValidationFailed
 from billing_platform.jobs import GuardRail, PlatformCommand, Run
 from billing_platform.money import parse_amount
-from ledger import accounts
+from ledger import accounts, limits
 from ledger.accounts import Account
 from ledger.adjustments import needs_second_person
 from ledger.amounts import require_amount
 from ledger.funding import Funding, adjust, grant, top_up
+from ledger.limits import Limits
 from ledger.models import CreditLot
 
 OPERATOR = Caller("command", "wallet")
-STATES: dict[str, Callable[[str], Account]] = {
+STATES: dict[str, Callable[..., Account]] = {
     "suspend": accounts.suspend_account,
     "resume": accounts.resume_account,
     "close": accounts.close_account,
@@ -53,7 +54,7 @@ class Command(PlatformCommand):
             run.dry_run = False  # there is nothing to apply
             run.items.append(_shown(account))
         elif act in STATES:
-            _change(run, account, lambda: STATES[act](account.accno))
+            _change(run, account, lambda: STATES[act](account.accno, by=OPERATOR, reason=options["reason"]))
         elif act == "limits":
             _set_limits(run, account, options)
         else:
@@ -90,8 +91,13 @@ def _funding(account: Account, options: dict[str, Any]) -> Funding:
 
 def _require_confirmed(funding: Funding, *, confirmed: str) -> None:
     """No second person sits at a command line: above the limit the operator repeats what the guard rail says."""
-    token = f"{zlib.crc32(f'{funding.accno} {funding.amount} {funding.reference}'.encode()):08x}"
-    if needs_second_person(funding.amount) and confirmed != token:
+    if needs_second_person(funding.amount):
+        _require_token(f"{funding.accno} {funding.amount} {funding.reference}", confirmed=confirmed)
+
+
+def _require_token(content: str, *, confirmed: str) -> None:
+    token = f"{zlib.crc32(content.encode()):08x}"
+    if confirmed != token:
         raise GuardRail("above the amount that one person decides", token=token)
 
 
@@ -100,11 +106,16 @@ def _set_limits(run: Run, account: Account, options: dict[str, Any]) -> None:
     threshold = account.warning_threshold if options["warning_threshold"] is None else options["warning_threshold"]
     if credit_limit < 0 or threshold < 0:
         raise ValidationFailed("limits are 0 or more")
+    if limits.needs_second_person(account, Limits(credit_limit, threshold)):
+        _require_token(f"{account.accno} {credit_limit}", confirmed=options["confirm"])
     _change(
         run,
         account,
-        lambda: accounts.set_limits(account.accno, credit_limit=credit_limit, warning_threshold=threshold),
-    )
+        lambda: accounts.set_limits(
+            account.accno, credit_limit=credit_limit, warning_threshold=threshold, by=OPERATOR,
+            reason=options["reason"],
+        ),
+    )  # fmt: skip
 
 
 def _change(run: Run, account: Account, change: Callable[[], Account]) -> None:

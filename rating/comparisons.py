@@ -78,7 +78,7 @@ def compare(before: DeckVersion, after: DeckVersion) -> Comparison:
     rows_before = rates_of(before).count() if before.state in UNPUBLISHED else found.rows_before
     counts = {name: int(getattr(found, name)) for name in TABS}
     counts["same"] = rows_before - found.changed - found.removed
-    return Comparison(counts, found.rise * 100 if found.raised + found.lowered else None)
+    return Comparison(counts, found.average)
 
 
 def differences(before: DeckVersion, after: DeckVersion, *, tab: str, asked: PageRequest) -> Page[RowDifference]:

@@ -4,7 +4,7 @@ A draft stores only its differences, so a small change of a large deck is found 
 prefix, selectors, band, priority and the start of its period agree; rates are compared per second.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -51,6 +51,14 @@ class Difference:
         """Rows that are not as before."""
         return self.created + self.changed + self.removed
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """By the names that receipts and pages use."""
+        return {
+            "created": self.created, "raised": self.raised, "lowered": self.lowered, "other": self.other,
+            "same": self.same, "removed": self.removed,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class DraftDifference(Difference):
@@ -60,6 +68,11 @@ class DraftDifference(Difference):
     rise: Decimal  # average of new / old over the raised and lowered rows, minus 1
     jumps: int  # rates above five times their old value, or newly 0
     below_cost: int  # new or changed rows of a deck that sells
+
+    @property
+    def average(self) -> Decimal | None:
+        """The average change of the raised and lowered rates in per cent; None when there are none."""
+        return self.rise * 100 if self.raised + self.lowered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,20 @@ class ChangedRow:
     rate_unit: Decimal
     cost_rate: Decimal | None
     change: Decimal | None
+
+
+def together(differences: Iterable[DraftDifference]) -> DraftDifference:
+    """Several decks' differences as one: counts added up, the average taken over all rows that rise or fall."""
+    found = list(differences)
+    moved = sum(one.raised + one.lowered for one in found)
+    rises = sum((one.rise * (one.raised + one.lowered) for one in found), Decimal(0))
+    return DraftDifference(
+        **{name: sum(one.counts[name] for one in found) for name in Difference.__slots__},
+        rows_before=sum(one.rows_before for one in found),
+        rise=rises / moved if moved else Decimal(0),
+        jumps=sum(one.jumps for one in found),
+        below_cost=sum(one.below_cost for one in found),
+    )
 
 
 def same_calls(one: str, other: str) -> str:
@@ -109,9 +136,9 @@ _MADE, _ENDED = (f"ROW({', '.join(f'{table}.{name}' for name in CONTENT)})" for 
 _OLD_RATE, _OLD_UNIT = "coalesce(e.rate, t.rate)", "coalesce(e.rate_unit, t.rate_unit)"
 _NEW, _OLD = f"m.rate * {_OLD_UNIT}", f"{_OLD_RATE} * m.rate_unit"
 # The rows that only the later side has (m) beside those that only the earlier one had: the same row (e), else the one
-# that a new period takes over from (t).
+# that a new period takes over from (t). Rows of a tariff plan that compete by price alone are told apart as twins.
 PAIRED = f"""
-    ({{made}}) m FULL JOIN ({{ended}}) e ON {same_row("m", "e")}
+    ({{made}}) m FULL JOIN ({{ended}}) e ON {same_row("m", "e")} AND m.twin = e.twin
     LEFT JOIN ({{ended}}) t ON e.id IS NULL AND m.effective_from IS NOT NULL AND {takes_over("m", "t")}
 """
 TAB_OF = f"""
@@ -129,6 +156,10 @@ _CHANGES = f"""
            %(sells)s AND NOT m.blocked AND m.rate < m.cost_rate AND {_MADE} IS DISTINCT FROM {_ENDED} AS below_cost
       FROM {PAIRED}
 """  # noqa: S608  names are ours
+_TWIN = """
+    row_number() OVER (PARTITION BY key, carrier, reach, kind, band, priority, effective_from
+                       ORDER BY rate / rate_unit, id)
+"""
 _RANKS = {
     Tab.DEARER: "round(coalesce(-change, -1e9), 8)",  # what cost nothing before comes first
     Tab.CHEAPER: "round(change, 8)",
@@ -172,11 +203,11 @@ def difference_page(draft: DeckVersion, tab: str, cursor: str = "", limit: int =
 
     `cursor` is the `next_cursor` of the page before; 1 to 200 rows. Raises Malformed, ValueError for an unknown tab.
     """
-    wanted = Tab(tab)
+    wanted, before = Tab(tab), drawn_from(draft)
     view = f"difference {draft.pk} {wanted}"
     query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
     asked = page_request(query, view=view)
-    found = _rows(draft, wanted, after=asked.after, limit=asked.limit + 1)
+    found = _rows(draft, before, wanted, after=asked.after, limit=asked.limit + 1)
     page = asked.page(found, lambda row: row[0], view=view)
     return Page([row for _key, row in page.items], page.next_cursor)
 
@@ -188,8 +219,13 @@ def drawn_from(draft: DeckVersion) -> DeckVersion | None:
 
 
 def sides_sql(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, str, dict[str, Any]]:
-    """Queries for the rows that only the draft has and for those that only the version before had."""
-    select = f"SELECT id, {_COLUMNS} FROM rating_rate"  # noqa: S608  names are ours
+    """Queries for the rows that only the draft has and for those that only the version before had.
+
+    Rows for the same calls stand side by side only in a tariff plan's decks; there `twin` numbers them, the cheapest
+    first.
+    """
+    twin = _TWIN if draft.deck.plan_id is not None else "1"
+    select = f"SELECT id, {_COLUMNS}, {twin} AS twin FROM rating_rate"  # noqa: S608  names are ours
     ids = {"draft": draft.pk, "deck": draft.deck_id, "number": draft.number}
     if draft.state in UNPUBLISHED and draft.base == (before.number if before else 0):
         ended = f"{select} WHERE id IN (SELECT rate_id FROM rating_rateend WHERE draft_id = %(draft)s)"  # noqa: S608
@@ -203,21 +239,40 @@ def sides_sql(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, str,
     )
 
 
-def _rows(draft: DeckVersion, tab: Tab, *, after: Key | None, limit: int) -> list[tuple[Key, ChangedRow]]:
-    before = drawn_from(draft)
-    changes, params = _unchanged(draft, before) if tab == Tab.SAME else _changes(draft, before)
-    condition = "below_cost" if tab == Tab.BELOW_COST else "tab = %(tab)s"
-    rank = _RANKS.get(tab, "0::numeric")
+def every_difference(draft: DeckVersion, before: DeckVersion | None, tab: str) -> Iterator[ChangedRow]:
+    """All rows of a tab against any version before, in the order of pages, read from the server as they are taken.
+
+    ValueError for an unknown tab.
+    """
+    sql, params, order = _tab_sql(draft, before, Tab(tab))
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(f"{sql} ORDER BY {order}", params)
+        for _rank, _key, row_id, *row in cursor:
+            yield ChangedRow(row_id, *row)
+
+
+def _rows(
+    draft: DeckVersion, before: DeckVersion | None, tab: Tab, *, after: Key | None, limit: int
+) -> list[tuple[Key, ChangedRow]]:
+    sql, params, order = _tab_sql(draft, before, tab)
     if after is not None:
-        condition += f" AND ({rank}, key, id) > (%(rank)s, %(key)s, %(id)s)"
+        sql += f" AND ({order}) > (%(rank)s, %(key)s, %(id)s)"
         params |= dict(zip(("rank", "key", "id"), [Decimal(after[0]), *after[1:]], strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {rank}, key, id, prefix, destination, carrier, band, old_rate, new_rate, rate_unit, cost_rate,"  # noqa: S608  ours
-            f" change * 100 FROM ({changes}) c WHERE {condition} ORDER BY {rank}, key, id LIMIT %(limit)s",
-            {**params, "tab": tab.value, "limit": limit},
-        )
+        cursor.execute(f"{sql} ORDER BY {order} LIMIT %(limit)s", {**params, "limit": limit})
         return [([str(rank), key, row_id], ChangedRow(row_id, *row)) for rank, key, row_id, *row in cursor.fetchall()]
+
+
+def _tab_sql(draft: DeckVersion, before: DeckVersion | None, tab: Tab) -> tuple[str, dict[str, Any], str]:
+    """A query for a tab's rows, its parameters, and the order of its pages, whose columns come first."""
+    changes, params = _unchanged(draft, before) if tab == Tab.SAME else _changes(draft, before)
+    condition = "below_cost" if tab == Tab.BELOW_COST else "tab = %(tab)s"
+    order = f"{_RANKS.get(tab, '0::numeric')}, key, id"
+    sql = (
+        f"SELECT {order}, prefix, destination, carrier, band, old_rate, new_rate, rate_unit, cost_rate, change * 100"  # noqa: S608  names are ours
+        f" FROM ({changes}) c WHERE {condition}"
+    )
+    return sql, {**params, "tab": tab.value}, order
 
 
 def _changes(draft: DeckVersion, before: DeckVersion | None) -> tuple[str, dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from rating.call import Call, nanoseconds
 from rating.numbers.carriers import CarrierFound, areas_of, carrier_of
-from rating.segments import CHINA, NOWHERE, Kind, Number, NumberContext, reach_of, read_number
+from rating.segments import CHINA, NOWHERE, Number, NumberContext, reach_of, read_number
 from rating.terms import VOICE
 
-REACHES_KEPT = 8192
+REACHES_KEPT = CALLERS_KEPT = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class AskedCall(NamedTuple):  # a tuple: made for every call
 def read_call(facts: CallFacts, *, context: NumberContext = NOWHERE) -> AskedCall:
     """Read the number and find its carrier and reach. Raises ValueError for a duration finer than a nanosecond."""
     number = read_number(facts.destination or "", context)
-    caller = read_number(facts.caller, context)
+    caller = _read_caller(facts.caller, context)
     found = CarrierFound(facts.carrier, "given") if facts.carrier else carrier_of(number.key, at=facts.at)
     reach = judged_reach(number, caller, at=facts.at)
     call = Call(
@@ -75,6 +75,11 @@ def read_call(facts: CallFacts, *, context: NumberContext = NOWHERE) -> AskedCal
         dialled=facts.destination or "",
     )
     return AskedCall(call, number, found.code, found.found_by, found.city, reach)
+
+
+@lru_cache(maxsize=CALLERS_KEPT)  # few numbers make many calls
+def _read_caller(text: str, context: NumberContext) -> Number:
+    return read_number(text, context)
 
 
 def judged_reach(number: Number, caller: Number, *, at: datetime) -> Reach:
@@ -93,4 +98,4 @@ def _key(facts: CallFacts, number: Number) -> str | None:
     """ "" without a number, None for one that cannot be called."""
     if facts.destination is None:
         return ""
-    return None if number.kind in (Kind.INVALID, Kind.HIDDEN) else number.key
+    return number.key or None

@@ -1,26 +1,31 @@
-"""Guard rails (护栏): what makes a difference look like a mistake, whoever drew it up and however.
+"""Guard rails (护栏): what makes a difference look like a mistake, and who must agree to it besides its author.
 
-One function judges every draft before it is published; the token that lets it pass is a hash of exactly this
-difference.
+One function judges every draft before it is published, whoever drew it up and however; the token that lets it pass is
+a hash of exactly this difference.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform import clock
+from billing_platform.models import Role
 from billing_platform.runs import GuardRail
 from rating.differences import DraftDifference, drawn_from, measure, sides_sql
 from rating.formats.directives import render_band
 from rating.models import Deck, DeckImport, DeckVersion
-from rating.versions import CONTENT, bands_of, in_force_first
+from rating.versions import CONTENT, bands_of, in_force_first, latest_version
 
+NOTICE = timedelta(seconds=5)  # so that every process knows a version before it matters
+CORRECTION_APPROVERS = (Role.FINANCE.value,)
+LARGE_APPROVERS = (Role.FINANCE.value, Role.RATE_ADMIN.value)
 TOKEN_LETTERS = 12
 RISE_MAX = Decimal("0.2")
 RAIL_NAMES = {
@@ -31,6 +36,7 @@ RAIL_NAMES = {
     "short_notice": _("Rates rise with less notice than the rate deck promises."),
     "row_count": _("The number of rows changes by more than 30 %."),
     "error_rows": _("More than 1 % of the file's rows have errors."),
+    "assignments": _("Assignments in force end or move to other rates."),
 }
 
 
@@ -42,19 +48,37 @@ class Publication:
     reason: str = ""
     correction: bool = False
 
+    def is_late(self, at: datetime) -> bool:
+        """Would it, published at `at`, take effect before every process knows it? Then it corrects what was charged."""
+        return self.effective_from is not None and self.effective_from < at + NOTICE
+
 
 @dataclass(frozen=True, slots=True)
 class Rails:
-    """The guard rails that a draft touches, the token that confirms them ("" when it touches none), and why."""
+    """The guard rails that a draft touches, the token that confirms them ("" when it touches none), and why.
+
+    `approvers`: the roles of which a second person must agree; () when nobody need.
+    """
 
     names: tuple[str, ...]
     token: str
     difference: DraftDifference
+    approvers: tuple[str, ...]
 
     def check(self, confirm: str) -> None:
         """Raises GuardRail with the names and the token unless `confirm` is that token."""
-        if self.names and confirm != self.token:
-            raise GuardRail("; ".join(self.names), token=self.token, rails=list(self.names))
+        check_confirmed(self.names, token=self.token, confirm=confirm)
+
+
+def check_confirmed(names: Sequence[str], *, token: str, confirm: str) -> None:
+    """Raises GuardRail with the rails touched and their token, unless there are none or `confirm` is the token."""
+    if names and confirm != token:
+        raise GuardRail("; ".join(names), token=token, rails=list(names))
+
+
+def token_of(told: object) -> str:
+    """The short hash of whatever says exactly what is to be confirmed."""
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:TOKEN_LETTERS]
 
 
 def rails_of(draft: DeckVersion, publication: Publication) -> Rails:
@@ -63,7 +87,25 @@ def rails_of(draft: DeckVersion, publication: Publication) -> Rails:
     before = in_force_first(DeckVersion.objects.filter(deck_id=draft.deck_id), at).first() or drawn_from(draft)
     difference = measure(draft, before)
     names = tuple(_names(draft, difference, publication))
-    return Rails(names, _token(draft, before, names) if names else "", difference)
+    approvers = approvers_needed(draft, publication, touched=difference.touched, at=clock.now())
+    return Rails(names, _token(draft, before, names) if names else "", difference, approvers)
+
+
+def approvers_needed(draft: DeckVersion, publication: Publication, *, touched: int, at: datetime) -> tuple[str, ...]:
+    """The roles of which one person must agree before the draft, published at `at`, counts; () when nobody need.
+
+    `touched` counts rows that are not as before. A deck's first version needs nobody: it has no price to change.
+    """
+    if latest_version(draft.deck) is None:
+        return ()
+    if publication.is_late(at):
+        return CORRECTION_APPROVERS
+    return LARGE_APPROVERS if touched > settings.RATING_SECOND_PERSON_ROWS else ()
+
+
+def approvers_of(proposal: DeckVersion) -> tuple[str, ...]:
+    """The roles for which a proposal waits."""
+    return CORRECTION_APPROVERS if proposal.correction else LARGE_APPROVERS
 
 
 def _names(draft: DeckVersion, difference: DraftDifference, publication: Publication) -> Iterator[str]:
@@ -102,5 +144,4 @@ def _token(draft: DeckVersion, before: DeckVersion | None, names: tuple[str, ...
         )
         rows = cursor.fetchone()
     bands = sorted(render_band(band) for band in bands_of(draft))
-    told = json.dumps([draft.deck.code, before.number if before else 0, rows, bands, names])
-    return hashlib.sha256(told.encode()).hexdigest()[:TOKEN_LETTERS]
+    return token_of([draft.deck.code, before.number if before else 0, rows, bands, names])

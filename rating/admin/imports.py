@@ -7,12 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform import clock
+from billing_platform.answers import asked_format, rows_file
 from billing_platform.auth import caller_of_request
 from billing_platform.errors import NotFound, PlatformError
 from billing_platform.paging import page_request
@@ -22,6 +22,7 @@ from rating.admin.publish import asked_publication, deck_address, next_midnight,
 from rating.comparisons import compare
 from rating.decks import Publication
 from rating.differences import Tab, drawn_from
+from rating.downloads import difference_rows, error_rows
 from rating.errors import ImportNotReady
 from rating.formats.fields import RowError
 from rating.formats.reading import FileLook
@@ -99,11 +100,17 @@ def mapping_page(request: HttpRequest, deck_id: int, number: int) -> HttpRespons
 
 
 def story_page(request: HttpRequest, deck_id: int, number: int) -> HttpResponse:
-    """The third and fourth step: how far the check is; then what the file would change; at last what became of it."""
+    """The third and fourth step: how far the check is; then what the file would change; at last what became of it.
+
+    With `format` a tab's rows as a file.
+    """
     _deck, story = _read(request, deck_id, number)
+    kind = asked_format(request)
+    if kind:
+        return _file(story, request.GET.get("tab", import_pages.ERROR), kind)
     if story.state == State.READY:
         return _difference(request, story)
-    progress = import_pages.progress_of(story)
+    progress = import_pages.progress_of(story, caller_of_request(request))
     step = "check" if story.state in (State.RECEIVED, State.CHECKING, State.REFUSED) else ""
     errors = import_pages.errors_of(story, page_request(request.GET, view=_errors_view(story)))
     return _answer(request, "import_check", story, {"step": step, "progress": progress, "errors": errors})
@@ -112,9 +119,9 @@ def story_page(request: HttpRequest, deck_id: int, number: int) -> HttpResponse:
 def progress_part(request: HttpRequest, deck_id: int, number: int) -> HttpResponse:
     """How far the check is, asked by the page every 2 s."""
     _deck, story = _read(request, deck_id, number)
-    progress = import_pages.progress_of(story)
+    progress = import_pages.progress_of(story, caller_of_request(request))
     told = {"state": progress.state, "per_cent": progress.per_cent, "ended": progress.ended,
-            "interrupted": progress.interrupted}  # fmt: skip
+            "interrupted": progress.interrupted, "rows": progress.run.row.done if progress.run else 0}  # fmt: skip
     return JsonResponse(told, headers={"Cache-Control": "no-store"})
 
 
@@ -176,7 +183,7 @@ def scheduling(request: HttpRequest, story: DeckImport) -> Act:
             "before": before,
             "rails": named_rails(rails.names),
             "token": rails.token,
-            "second_person": before and rails.difference.touched > settings.RATING_SECOND_PERSON_ROWS,
+            "second_person": rails.approvers,
         },
         deck=story.deck,
         again=_address("story", story.deck_id, story.pk),
@@ -272,6 +279,17 @@ def _difference(request: HttpRequest, story: DeckImport) -> HttpResponse:
     else:
         context["page"] = import_pages.rows_of(story, tab, request.GET.get("cursor", ""))
     return _answer(request, "import_difference", story, context)
+
+
+def _file(story: DeckImport, tab: str, kind: str) -> HttpResponse:
+    """All rows of a tab, or all errors. Raises NotFound."""
+    name = f"import-{story.pk}-{tab}"
+    if tab == import_pages.ERROR:
+        return rows_file(error_rows(story), name=name, kind=kind)
+    if story.version is None or tab not in Tab.values:
+        raise NotFound
+    rows = difference_rows(drawn_from(story.version), story.version, tab=Tab(tab))
+    return rows_file(rows, name=name, kind=kind)
 
 
 def _answer(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import get_language, gettext_lazy
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from billing_platform import clock
 from billing_platform.admin_rules import RoleSet
+from billing_platform.answers import CSV, XLSX, asked_format, rows_file, sent_file
 from billing_platform.auth import caller_of_request
 from billing_platform.errors import NotFound
 from billing_platform.models import Role
@@ -23,7 +24,9 @@ from billing_platform.paging import page_request
 from rating import comparisons, deck_pages
 from rating.admin.acts import COUNT_NAMES
 from rating.admin.rates import RATE_READERS, RATE_WRITERS
+from rating.downloads import difference_rows
 from rating.formats import native
+from rating.formats.workbook_writing import deck_workbook
 from rating.models import Deck, DeckVersion
 from rating.versions import bands_of, export_head, exported_rates
 
@@ -102,6 +105,10 @@ def compare_page(request: HttpRequest, deck_id: int) -> HttpResponse:
     tab = request.GET.get("tab", filled)
     if tab not in comparisons.TABS:
         raise NotFound
+    kind = asked_format(request)
+    if kind:
+        name = f"{deck.code}-v{before.number}-v{after.number}-{tab}"
+        return rows_file(difference_rows(before, after, tab=comparisons.TABS[tab]), name=name, kind=kind)
     asked = page_request(request.GET, view=comparisons.VIEW)
     page = comparisons.differences(before, after, tab=tab, asked=asked)
     pair = {"a": before.number, "b": after.number}
@@ -113,19 +120,18 @@ def compare_page(request: HttpRequest, deck_id: int) -> HttpResponse:
         "tabs": [(name, COUNT_NAMES[name], changes.counts[name], _query(pair, tab=name)) for name in comparisons.TABS],
         "rows": page.items,
         "more": _query(pair, tab=tab, cursor=page.next_cursor) if page.next_cursor else "",
+        "files": [(kind, _query(pair, tab=tab, format=kind)) for kind in (CSV, XLSX)],
         "choices": deck_pages.comparable(deck),
     }
     return deck_answer(request, "deck_compare", deck, context)
 
 
 def export_file(request: HttpRequest, version_id: int) -> HttpResponse:
-    """The version as a native file, the same bytes as `deck_export` writes."""
-    version = read_version(request, version_id)
-    lines = native.render(export_head(version), bands=bands_of(version), rates=exported_rates(version))
-    name = "".join(letter if letter.isalnum() else "-" for letter in version.deck.code)
-    headers = {"Content-Disposition": f'attachment; filename="{name}-v{version.number}.csv"'}
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
-    return cast("HttpResponse", answer)
+    """The version as a native file, the same bytes as `deck_export` writes, or as a workbook."""
+    version, kind = read_version(request, version_id), asked_format(request, otherwise=CSV)
+    render = deck_workbook if kind == XLSX else native.render
+    content = render(export_head(version), bands=bands_of(version), rates=exported_rates(version))
+    return sent_file(content, name=f"{version.deck.code}-v{version.number}", kind=kind)
 
 
 def read_deck(request: HttpRequest, deck_id: int) -> Deck:

@@ -6,7 +6,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -16,20 +15,12 @@ from billing_platform.auth import caller_of_request
 from rating.admin.acts import Act, Done, named_rails
 from rating.admin.forms import CloneForm, PublishForm, ReasonForm
 from rating.comparisons import compare
-from rating.decks import (
-    Publication,
-    VersionReceipt,
-    approve_version,
-    clone_deck,
-    decline_version,
-    discard_draft,
-    publish_version,
-    revert_deck,
-    withdraw_version,
-)
+from rating.copies import clone_deck, revert_deck
+from rating.decks import Publication, VersionReceipt, discard_draft, publish_version, withdraw_version
 from rating.differences import drawn_from
 from rating.errors import NotADraft, NotProposed
 from rating.models import Deck, DeckVersion
+from rating.proposals import approve_version, decline_version
 from rating.rails import rails_of
 from rating.versions import latest_version
 
@@ -66,7 +57,7 @@ def publishing(request: HttpRequest, draft: DeckVersion) -> Act:
             "before": before,
             "rails": named_rails(rails.names),
             "token": rails.token,
-            "second_person": before and rails.difference.touched > settings.RATING_SECOND_PERSON_ROWS,
+            "second_person": rails.approvers,
         },
         deck=draft.deck,
         again=reverse("admin:rating_deck_edit", args=[draft.deck_id]),

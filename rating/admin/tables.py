@@ -9,7 +9,7 @@ from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin
 from rating.admin.decks import DeckAdmin, DeckImportAdmin, DeckVersionAdmin
 from rating.admin.numbers import CalendarDayAdmin, CarrierAdmin, NumberSegmentAdmin, SelectionPrefixAdmin
 from rating.admin.rates import RATE_READERS, RATE_WRITERS, RateAdmin, TimeBandAdmin
-from rating.importing.plans import LIVE
+from rating.importing.plan_decks import LIVE
 from rating.models import (
     CalendarDay,
     Carrier,

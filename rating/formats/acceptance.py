@@ -11,7 +11,7 @@ from rating.formats.fields import FieldRefused, FileContext, ParsedRow, RowError
 from rating.formats.headers import tell_currency
 from rating.formats.layout import is_told
 from rating.formats.prefix_lists import expand, plain
-from rating.formats.table import FileRefused, NumberCell
+from rating.formats.table import FileRefused, MergedCell, NumberCell
 from rating.formats.template import CORRECTION, NOW, REJECT, FileTemplate
 from rating.prefixes import PrefixRefused, read_prefix
 from rating.terms import E164, RAW
@@ -48,6 +48,8 @@ class Acceptance:
         if isinstance(cells["prefix"], NumberCell) and context.numbering != E164:
             # Whoever typed 010 into a cell of numbers sees 10 in it.
             faults.append(RowError(row, "prefix", cells["prefix"], "E_PREFIX_SCIENTIFIC"))
+        if self._may_be_blank and isinstance(cells["prefix"], MergedCell):
+            faults.append(RowError(row, "prefix", "", "E_PREFIX"))  # a blank of our own would match every number
         if faults:
             self._refuse(faults, prefixes, context)
             return

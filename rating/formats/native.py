@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from billing_platform.sheets import Figure
 from rating.formats import headers
 from rating.formats.deck_file import DeckFile
 from rating.formats.directives import (
@@ -143,7 +144,7 @@ def _read_band_row(file: DeckFile, cells: Mapping[str, str], *, row: int) -> Non
 
 
 def cells_of(rate: RateTerms, zone: ZoneInfo) -> list[str]:
-    """The row as texts, one a column; times on the wall clock of the zone."""
+    """The row as texts, one a column, its numbers as figures; times on the wall clock of the zone."""
     return [_cell(column, getattr(rate, column), zone) for column in COLUMNS]
 
 
@@ -161,4 +162,4 @@ def _cell(column: str, value: Any, zone: ZoneInfo) -> str:
 
 def _number_cell(column: str, value: Any) -> str:
     silent = column in ("connect_fee", "free_seconds", "min_charge") and not value
-    return "" if silent else number_text(value)
+    return "" if silent else Figure(number_text(value))

@@ -4,8 +4,8 @@ A format only translates its cells into the texts of our own fields; whether the
 `fields.read_row`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -21,6 +21,8 @@ from rating.formats.textfile import open_text
 from rating.formats.workbook import is_workbook, open_workbook
 
 SHOWN_VALUES = 5
+TOLD_EACH = 1_000  # rows
+Seen = Callable[[int, int], None]  # rows read, of about how many
 
 
 class Format(Protocol):
@@ -82,6 +84,7 @@ class _Opened:
     format: Format
     tables: tuple[Table, ...]
     others: tuple[Table, ...]
+    rows_max: int | None = None  # of each table; None: all
 
     @property
     def rates(self) -> Table:
@@ -89,13 +92,17 @@ class _Opened:
         return next(table for table in self.tables if not native.is_bands_sheet(table))
 
 
+def _unseen(_done: int, _total: int) -> None:
+    """Nobody watches."""
+
+
 def read_deck_file(
-    content: bytes, context: FileContext, template: FileTemplate = AUTO, file_name: str = ""
+    content: bytes, context: FileContext, template: FileTemplate = AUTO, file_name: str = "", *, seen: Seen = _unseen
 ) -> DeckFile:
     """Read a deck file. Never raises for its content: every fault is a row error. Its name proves nothing."""
     file = DeckFile()
     try:
-        _read(_open(content, template), context, template, file)
+        _read(_open(content, template), context, template, file, seen=seen)
     except FileRefused as refused:
         _refuse(file, refused)
     return file
@@ -115,7 +122,7 @@ def look_at(
         _refuse(file, refused)
         return FileLook(file)
     try:
-        _read(opened, context, template, file, rows_max=rows_max)
+        _read(replace(opened, rows_max=rows_max), context, template, file, seen=_unseen)
     except FileRefused as refused:
         _refuse(file, refused)
     header_row, columns = _columns(opened, template, file)
@@ -166,14 +173,16 @@ def _detect(table: Table, template: FileTemplate) -> tuple[int, Format]:
     return (score, FORMATS[name]) if score else (0, headers)
 
 
-def _read(
-    opened: _Opened, context: FileContext, template: FileTemplate, file: DeckFile, *, rows_max: int | None = None
-) -> None:
+def _read(opened: _Opened, context: FileContext, template: FileTemplate, file: DeckFile, *, seen: Seen) -> None:
     file.format = opened.format.NAME
     acceptance = Acceptance(file, context, template)
+    done, total = 0, sum(table.lines for table in opened.tables)
     for table in opened.tables:
-        for row, cells in islice(opened.format.rows(table, template, file), rows_max):
+        for row, cells in islice(opened.format.rows(table, template, file), opened.rows_max):
             acceptance.take(row, cells)
+            done += 1
+            if done % TOLD_EACH == 0:
+                seen(done, max(done, total))
     if template.currency:
         tell_currency(file, template.currency, row=0)
     for table in opened.others:

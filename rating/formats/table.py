@@ -30,6 +30,16 @@ class NumberCell(str):
         return self
 
 
+class MergedCell(str):
+    """A blank that a merged cell of a spreadsheet covers: nothing stands there, and nobody knows what is meant."""
+
+    __slots__ = ()
+
+    def strip(self, _characters: str | None = None, /) -> str:
+        """Itself, so that it stays known as one."""
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """One sheet, or the only table of a text file; `rows()` begins anew with each call. May raise FileRefused."""
@@ -37,6 +47,7 @@ class Table:
     name: str
     rows: Callable[[], Iterator[NumberedRow]]
     delimiter: str = ""
+    lines: int = 0  # about how many there are to read; 0: nobody knows
     is_sheet: bool = False  # as wide as its widest row: short rows are blank to the right, not broken
 
     def head(self) -> list[tuple[int, list[str]]]:

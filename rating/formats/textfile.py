@@ -37,7 +37,8 @@ def open_text(content: bytes, template: FileTemplate) -> OpenFile:
     encoding, codec = _encoding(content, template.encoding)
     sample = codecs.getincrementaldecoder(codec)().decode(content[:_SAMPLE])
     delimiter = template.delimiter or _delimiter(sample)
-    table = Table("", partial(_rows, content, codec, delimiter), delimiter=delimiter)
+    lines = content.count(b"\n")
+    table = Table("", partial(_rows, content, codec, delimiter), delimiter=delimiter, lines=lines)
     return OpenFile(TEXT, (table,), encoding=encoding, delimiter=delimiter)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
-from rating.formats.table import XLS, XLSX, FileRefused, NumberCell, NumberedRow, OpenFile, Table
+from rating.formats.table import XLS, XLSX, FileRefused, MergedCell, NumberCell, NumberedRow, OpenFile, Table
 
 ZIP_MAGIC, OLE_MAGIC = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 READ_SECONDS = 120
-_PROGRAM = Path(__file__).with_name("workbook_rows.py")
+_ROOT = str(Path(__file__).parents[2])
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from rating.formats import workbook_rows; workbook_rows.run()"
 
 
 def is_workbook(content: bytes) -> bool:
@@ -29,7 +30,7 @@ def open_workbook(content: bytes) -> OpenFile:
         given.seek(0)
         try:
             ended = subprocess.run(  # noqa: S603  our own program
-                [sys.executable, "-I", "-X", "utf8", str(_PROGRAM)],
+                [sys.executable, "-I", "-X", "utf8", "-c", _PROGRAM, _ROOT],
                 stdin=given,
                 stdout=rows,
                 stderr=subprocess.DEVNULL,
@@ -39,19 +40,23 @@ def open_workbook(content: bytes) -> OpenFile:
         except subprocess.TimeoutExpired as late:
             raise FileRefused("E_LIMIT", f"{READ_SECONDS} s") from late
     sheets = _sheets(rows, is_complete=ended.returncode == 0)
-    tables = tuple(Table(name, partial(_rows, rows, at), is_sheet=True) for name, at in sheets)
+    tables = tuple(Table(name, partial(_rows, rows, at), lines=lines, is_sheet=True) for name, at, lines in sheets)
     return OpenFile(XLSX if content.startswith(ZIP_MAGIC) else XLS, tables)
 
 
-def _sheets(rows: IO[bytes], *, is_complete: bool) -> list[tuple[str, int]]:
-    """The sheets' names, and where their rows begin."""
+def _sheets(rows: IO[bytes], *, is_complete: bool) -> list[tuple[str, int, int]]:
+    """The sheets' names, where their rows begin, and how many there are."""
     rows.seek(0)
-    found, last = [], {}
+    found: list[tuple[str, int, int]] = []
+    last: dict[str, Any] = {}
     for line in iter(rows.readline, b""):
         if line.startswith(b"{"):
             last = json.loads(line)
             if "sheet" in last:
-                found.append((last["sheet"], rows.tell()))
+                found.append((last["sheet"], rows.tell(), 0))
+        elif found:
+            name, at, lines = found[-1]
+            found[-1] = name, at, lines + 1
     if "refused" in last:
         raise FileRefused(*last["refused"])
     if not is_complete or "end" not in last:
@@ -64,7 +69,9 @@ def _rows(rows: IO[bytes], at: int) -> Iterator[NumberedRow]:
     for line in iter(rows.readline, b""):
         if line.startswith(b"{"):
             return
-        number, cells, numbers = json.loads(line)
+        number, cells, numbers, merged = json.loads(line)
         for index in numbers:
             cells[index] = NumberCell(cells[index])
+        for index in merged:
+            cells[index] = MergedCell()
         yield number, cells

@@ -1,18 +1,20 @@
 """A program: the rows of a workbook on standard input, as JSON lines on standard output.
 
 It runs as a process of its own with limits on memory, time and output: a workbook of a few bytes can ask its reader for
-any amount of memory, and the reader does not survive that. `workbook` starts it and reads what it says:
-{"sheet": name}, then [row, cells, indices of the cells that are numbers] for each row that is not blank; at the end
-{"end": true}, or {"refused": [code, value]}.
+any amount of memory, and the reader does not survive that. `workbook` starts `run` and reads what it says:
+{"sheet": name}, then [row, cells, indices of the cells that are numbers, indices of those that a merged cell covers]
+for each row that is not blank; at the end {"end": true}, or {"refused": [code, value]}.
 """
 
 import contextlib
 import json
 import re
 import resource
+import struct
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -22,6 +24,8 @@ from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
+
+from rating.formats.xls_errors import Places, error_cells
 
 MEMORY_BYTES = 600 * 1024 * 1024
 CPU_SECONDS = 60
@@ -41,7 +45,11 @@ _VALUE = re.compile(rb"<(?:\w+:)?v\b[^>/]*>([^<]+)<")
 _FORMULA = re.compile(rb"<(?:\w+:)?f\b(?:[^>]*>([^<]*)<)?")
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
-Places = dict[tuple[int, int], str]
+
+def run() -> None:
+    """The program."""
+    limit_resources()
+    write_rows(sys.stdin.buffer.read())
 
 
 def refuse(code: str, value: str) -> NoReturn:
@@ -52,13 +60,15 @@ def refuse(code: str, value: str) -> NoReturn:
 
 def write_rows(content: bytes) -> None:
     """Write all sheets. Rows keep their number in the sheet."""
-    members = check_zip(content) if content.startswith(b"PK") else {}
+    is_zip = content.startswith(b"PK")
+    members = check_zip(content) if is_zip else {}
     try:
         book = CalamineWorkbook.from_object(BytesIO(content))
-        for meta in book.sheets_metadata:
+        errors = [] if is_zip else sheets_errors(content, sheets=len(book.sheets_metadata))
+        for place, meta in enumerate(book.sheets_metadata):
             if meta.typ is SheetTypeEnum.WorkSheet:
-                faults = faulty_cells(content, members[meta.name]) if meta.name in members else {}
-                write_sheet(book, meta.name, faults)
+                in_zip = faulty_cells(content, members[meta.name]) if meta.name in members else {}
+                write_sheet(book, meta.name, in_zip if is_zip else errors[place])
     except PasswordError:
         refuse("E_ENCODING", "password")
     except CalamineError as unreadable:
@@ -71,6 +81,7 @@ def write_sheet(book: CalamineWorkbook, name: str, faults: Places) -> None:
     sheet = book.get_sheet_by_name(name)
     _say({"sheet": name})
     left = sheet.start[1] if sheet.start else 0
+    merged = merged_cells(sheet)
     for number, values in enumerate(sheet.iter_rows(), start=1):
         if number > ROWS_MAX:
             return
@@ -79,10 +90,26 @@ def write_sheet(book: CalamineWorkbook, name: str, faults: Places) -> None:
             cells = [text or faults.get((number, left + index), "") for index, text in enumerate(cells)]
         if any(cells):
             numbers = [index for index, value in enumerate(values) if type(value) is float or type(value) is int]
-            line = _json([number, cells, numbers])
+            hidden = merged.get(number, ())
+            covered = (
+                [index for index, text in enumerate(cells) if not text and left + index in hidden] if hidden else []
+            )
+            line = _json([number, cells, numbers, covered])
             if len(line) > CELL_MAX or "\\u0000" in line:
-                line = _json([number, [text[:CELL_MAX].replace("\x00", "\ufffd") for text in cells], numbers])
+                shown = [text[:CELL_MAX].replace("\x00", "\ufffd") for text in cells]
+                line = _json([number, shown, numbers, covered])
             sys.stdout.write(line + "\n")
+
+
+def merged_cells(sheet: Any) -> Mapping[int, set[int]]:
+    """By row number the columns that a merged cell covers, all but the one where its text stands."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for (top, left), (bottom, right) in sheet.merged_cell_ranges or ():
+        columns = range(left, min(right, left + CELL_MAX) + 1)
+        for row in range(top, bottom + 1):
+            found[row + 1].update(columns)
+        found[top + 1].discard(left)
+    return found
 
 
 def cell_text(value: Any) -> str:
@@ -158,6 +185,17 @@ def parsed(archive: zipfile.ZipFile, name: str) -> Element:
     return root
 
 
+def sheets_errors(content: bytes, *, sheets: int) -> list[Places]:
+    """The error cells of each sheet of a file that is no archive."""
+    try:
+        errors = error_cells(content)
+    except (ValueError, IndexError, struct.error) as bad:
+        refuse("E_ENCODING", f"workbook: {bad}")
+    if len(errors) != sheets:
+        refuse("E_ENCODING", "workbook: sheets")
+    return errors
+
+
 def faulty_cells(content: bytes, member: str) -> Places:
     """The cells that the reader takes for blank although they are not: errors, and formulas never calculated."""
     found: Places = {}
@@ -204,8 +242,3 @@ def limit_resources() -> None:
 
 def _say(message: dict[str, Any]) -> None:
     sys.stdout.write(_json(message) + "\n")
-
-
-if __name__ == "__main__":
-    limit_resources()
-    write_rows(sys.stdin.buffer.read())

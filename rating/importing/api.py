@@ -16,9 +16,10 @@ from billing_platform.errors import Malformed, TooLarge, ValidationFailed
 from billing_platform.idempotency import idempotency_key, idempotent
 from billing_platform.models import Role, Scope
 from billing_platform.paging import page_request
-from billing_platform.sheets import BOM, Figure, csv_row
+from billing_platform.sheets import BOM, csv_row
 from rating.api import DECK_READERS
 from rating.decks import Publication, VersionReceipt
+from rating.downloads import error_rows
 from rating.errors import DeckUnknown
 from rating.explaining.reading import read_instant
 from rating.formats.fields import RowError
@@ -50,9 +51,7 @@ def import_view(request: CallerRequest, deck: str, number: int) -> HttpResponse:
 def errors_view(request: CallerRequest, deck: str, number: int) -> HttpResponse:
     """The import's row errors and warnings, the first 10,000 of each, as CSV."""
     story = load_import(number, deck_id=_deck(deck).pk)
-    rows = [csv_row(["row", "column", "value", "code", "message"])]
-    for item in error_items(_errors(story.errors) + _errors(story.warnings)):
-        rows.append(csv_row([Figure(item["row"]), item["column"], item["value"], item["code"], item["message"]]))
+    rows = map(csv_row, error_rows(story))
     headers = {"Content-Disposition": f'attachment; filename="import-{story.pk}-errors.csv"'}
     return HttpResponse(BOM + "".join(rows), content_type="text/csv; charset=utf-8", headers=headers)
 

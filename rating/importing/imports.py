@@ -5,9 +5,11 @@ its whole difference has been shown.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,10 +17,11 @@ from django.db import transaction
 
 from billing_platform import clock, metrics
 from billing_platform.auth import Caller
+from billing_platform.runs import RunCancelled
 from rating.decks import Publication, VersionReceipt, latest_version, load_deck, open_draft, submit_draft
 from rating.errors import ImportRefused
 from rating.formats.deck_file import DeckFile
-from rating.formats.fields import FileContext, RowError
+from rating.formats.fields import FileContext, ParsedRow, RowError
 from rating.formats.reading import read_deck_file
 from rating.formats.template import AUTO, FileTemplate
 from rating.importing import incoming
@@ -32,8 +35,9 @@ from rating.versions import bands_of, export_head, store_bands
 
 ERRORS_SHOWN = 20
 VALUE_MAX = 200  # letters of a faulty value that are kept
-STEPS = 4  # of a progress: read, compared, written, judged
-Progress = Callable[[int, int], None]
+STEPS = {"read": 50, "compare": 20, "write": 20, "judge": 10}  # of a progress, and about how much of a hundred each is
+TOLD_EACH = 2_000  # rows
+Progress = Callable[[str, int, int], None]  # step, rows done, of how many
 State = DeckImport.State
 
 
@@ -72,7 +76,7 @@ class ImportReceipt:
     version: VersionReceipt | None = None
 
 
-def _unseen(_done: int, _total: int) -> None:
+def _unseen(_step: str, _done: int, _total: int) -> None:
     """Nobody watches."""
 
 
@@ -148,11 +152,13 @@ def new_import(order: ImportOrder, deck: Deck, *, caller: Caller) -> DeckImport:
 def read_file(order: ImportOrder, *, progress: Progress = _unseen) -> DeckFile:
     """The file's rows, all faults of single rows judged. Raises DeckUnknown."""
     deck = load_deck(order.deck)
-    file = read_deck_file(order.content, file_context(deck), order.template, order.file_name)
+    file = read_deck_file(
+        order.content, file_context(deck), order.template, order.file_name, seen=partial(progress, "read")
+    )
     _check_head(deck, latest_version(deck), file)
     refuse_unstorable(file)
     refuse_duplicates(file)
-    progress(1, STEPS)
+    progress("read", file.read, file.read)
     return file
 
 
@@ -188,12 +194,12 @@ def draw_up(story: DeckImport, file: DeckFile, *, caller: Caller, progress: Prog
     story.state = State.REFUSED if file.is_unreadable else State.READY
     story.errors, story.warnings = stored_errors(file.errors), stored_errors(file.warnings)
     story.save()
-    progress(3, STEPS)
+    progress("judge", 0, len(file.rows))
     rails = rails_of(story.version, publication) if story.version else None
     if rails is not None:
         story.rails, story.token = list(rails.names), rails.token
         story.save(update_fields=["rails", "token"])
-    progress(4, STEPS)
+    progress("judge", len(file.rows), len(file.rows))
     return rails
 
 
@@ -260,17 +266,29 @@ def _check_head(deck: Deck, latest: DeckVersion | None, file: DeckFile) -> None:
 
 def _write(draft: DeckVersion, file: DeckFile, *, mode: str, progress: Progress) -> dict[str, int]:
     """Put the file's differences into the draft; the counts of the receipt."""
-    incoming.load_rows([] if file.is_unreadable else file.rows)
+    rows = [] if file.is_unreadable else file.rows
+    incoming.load_rows(_told(rows, progress))
     incoming.compare(draft)
+    progress("compare", len(rows), len(rows))
     incoming.find_unlisted(DeckImport.Mode.MERGE if file.is_unreadable else mode, unusable_keys=file.unusable_keys)
     difference = incoming.measured()
     file.warnings.extend(disagreements(file, incoming.outcomes()))
-    progress(2, STEPS)
+    progress("write", 0, len(rows))
     incoming.write(draft)
+    progress("write", len(rows), len(rows))
     counts = incoming.counts_of(difference, read=file.read, skipped=file.skipped, error=file.error)
     if file.is_unreadable:
         counts["skipped"] += len(file.rows)  # so that the sum holds: nothing was compared
     return {**counts, "bands": _store_file_bands(draft, file)}
+
+
+def _told(rows: list[ParsedRow], progress: Progress) -> Iterator[ParsedRow]:
+    """The rows on their way to be compared, which is told as they go."""
+    for done, row in enumerate(rows, 1):
+        yield row
+        if done % TOLD_EACH == 0:
+            with suppress(RunCancelled):  # COPY is not left half-way: the next step says it again
+                progress("compare", done, len(rows))
 
 
 def _store_file_bands(draft: DeckVersion, file: DeckFile) -> int:

@@ -9,21 +9,27 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.urls import reverse
 
 from billing_platform import clock, doorbell
 from billing_platform.auth import Caller
 from billing_platform.errors import IdempotencyConflict
 from billing_platform.failpoints import failpoint
-from billing_platform.runs import AlreadyRunning, open_run, taken_up
+from billing_platform.models import JobRun
+from billing_platform.runs import AlreadyRunning, RunCancelled, RunOver, open_run, taken_up
 from billing_platform.states import claim
 from billing_platform.trail import record_act
+from billing_platform.watching import Subject
 from rating.decks import Publication, VersionReceipt, load_deck, withdraw_draft
 from rating.errors import ImportNotReady, ImportUnknown, NotADraft
 from rating.formats.fields import RowError
 from rating.formats.template import FileTemplate
 from rating.importing.imports import (
+    STEPS,
     ImportOrder,
     Progress,
     check_applicable,
@@ -86,16 +92,28 @@ def receive_import(order: ImportOrder, *, caller: Caller, reference: str = "") -
 
 
 def check_import(import_id: int) -> None:
-    """A worker reads the file, compares it and leaves a draft; when another one is at it, or has been, nothing."""
+    """A worker reads the file, compares it and leaves a draft; when another one is at it, or has been, nothing.
+
+    Cancelled on the way, the file waits as it was until somebody resumes its run.
+    """
     story = DeckImport.objects.filter(pk=import_id, state__in=[State.RECEIVED, State.CHECKING]).first()
     if story is None or story.job_id is None:
         return
     try:
         with taken_up(story.job_id) as run:
             if _claim(story):
-                run.counts.update(_check(story, progress=run.progress))
-    except AlreadyRunning:
+                run.counts.update(_check(story, progress=run.in_steps(STEPS)))
+    except (AlreadyRunning, RunOver, RunCancelled):
         return
+
+
+def subject_of_run(run_id: int) -> Subject | None:
+    """The import that the run checks; while the file waits, a worker can be called to it again."""
+    story = DeckImport.objects.filter(job_id=run_id).first()
+    if story is None:
+        return None
+    path = reverse("admin:rating_deck_import_story", args=[story.deck_id, story.pk])
+    return Subject(path, partial(_resume, story.pk) if story.state in (State.RECEIVED, State.CHECKING) else None)
 
 
 def ring_for_waiting() -> int:
@@ -103,7 +121,8 @@ def ring_for_waiting() -> int:
     waiting = DeckImport.objects.filter(
         state__in=[State.RECEIVED, State.CHECKING], created_at__lt=clock.now() - WAITS
     ).order_by("created_at")
-    ids = list(waiting.values_list("id", flat=True)[:AT_ONCE])
+    cancelled = JobRun.objects.filter(pk=OuterRef("job_id"), cancel_asked_at__isnull=False)
+    ids = list(waiting.exclude(Exists(cancelled)).values_list("id", flat=True)[:AT_ONCE])
     for import_id in ids:
         doorbell.ring(TASK, import_id)
     return len(ids)
@@ -199,13 +218,20 @@ def content_of(story: DeckImport) -> bytes:
 
 @transaction.atomic(durable=True)  # the file, its run and its audit row: either all of it was received or nothing
 def _receive(story: DeckImport, content: bytes, *, caller: Caller) -> None:
-    story.job_id = open_run(JOB, arguments=[f"--deck={story.deck.code}", f"--mode={story.mode}", story.file_name])
+    arguments = [f"--deck={story.deck.code}", f"--mode={story.mode}", story.file_name]
+    story.job_id = open_run(JOB, arguments=arguments, started_by=story.created_by)
     story.save(force_insert=True)
     for number, part in enumerate(_packed(content)):
         DeckImportPart.objects.create(deck_import=story, number=number, content=part)
     facts = {"deck": story.deck.code, "file": story.file_name, "sha256": story.sha256, "mode": story.mode}
     record_act(caller, "import.receive", target=("deckimport", story.pk), change=(None, facts))
     transaction.on_commit(lambda: doorbell.ring(TASK, story.pk))
+
+
+def _resume(import_id: int) -> None:
+    """A person sends a worker: the attempts count anew."""
+    DeckImport.objects.filter(pk=import_id).update(attempts=0)
+    transaction.on_commit(lambda: doorbell.ring(TASK, import_id))
 
 
 def _first_ticket(first: DeckImport, again: DeckImport) -> ImportTicket:

@@ -3,15 +3,16 @@
 Reads only. No page holds a whole file: columns are shown by their first rows, differences and errors page by page.
 """
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from billing_platform.auth import Caller
 from billing_platform.models import JobRun
 from billing_platform.paging import Page, PageRequest
+from billing_platform.watching import WatchedRun, watched
 from rating.comparisons import percent_text
 from rating.differences import ChangedRow, Tab, difference_counts, difference_page
 from rating.formats.fields import RowError
@@ -60,7 +61,7 @@ class CheckProgress:
     per_cent: int
     ended: bool
     interrupted: bool
-    command: str
+    run: WatchedRun | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +136,14 @@ def unusable(content: bytes, deck: Deck, template: FileTemplate) -> RowError | N
     return None
 
 
-def progress_of(story: DeckImport) -> CheckProgress:
-    """How far a worker is with the file."""
-    run = JobRun.objects.filter(pk=story.job_id or 0).first()
-    counts = run.counts if run else {}
-    done, total = int(counts.get("done", 0)), int(counts.get("total", 0))
+def progress_of(story: DeckImport, caller: Caller) -> CheckProgress:
+    """How far a worker is with the file, which the caller may see."""
+    row = JobRun.objects.filter(pk=story.job_id or 0).first()
+    run = watched(row, caller=caller) if row else None
     ended = story.state not in (State.RECEIVED, State.CHECKING)
-    per_cent = 100 if ended else min(done * 100 // total, 99) if total else 0
-    interrupted = not ended and run is not None and run.state != JobRun.State.RUNNING
-    return CheckProgress(story.state, per_cent, ended, interrupted, _command(run))
+    per_cent = 100 if ended else min(run.per_cent, 99) if run else 0
+    interrupted = not ended and run is not None and run.has_ended
+    return CheckProgress(story.state, per_cent, ended, interrupted, run)
 
 
 def is_outdated(story: DeckImport) -> bool:
@@ -202,7 +202,3 @@ def _column(place: int, column: ColumnLook) -> ShownColumn:
 def _lines(values: tuple[str, ...]) -> str:
     """One value a line: a single element holds them all."""
     return "\n".join(value[:CELL_MAX].replace("\n", " ") or "–" for value in values)
-
-
-def _command(run: JobRun | None) -> str:
-    return shlex.join(["manage.py", "deck_import", *run.arguments]) if run else ""

@@ -2,15 +2,14 @@
 
 A plan's decks are named `<plan>/<Id>`; nobody but the plan's own assignments may use them, so no plan but those that
 are live can touch a live price. The folder's content is compared with what is in force: what says the same makes no
-version, and a folder that changes nothing is nothing to do. A plan that is not live is in force since the beginning of
-time, and so is each version that replaces one: whatever instant is asked about, the last folder answers. A live plan's
-first versions too; later ones take effect in a few seconds, like every price.
+version, and a folder that changes nothing is nothing to do. A live plan passes the guard rails of deck files, all its
+decks together. While versions of it wait for a second person its assignments stay as they are; the same folder given
+again afterwards does what is left.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -21,22 +20,17 @@ from billing_platform import clock
 from billing_platform.auth import Caller
 from billing_platform.trail import record_act
 from rating import tariffs
-from rating.costs import COST_PLAN
-from rating.decks import Publication, VersionReceipt, latest_version, open_draft, publish_draft
-from rating.errors import ImportRefused, PlanHeadFixed, PlanIsLive, PlanNotIsolated, PlanUnreadable
+from rating.decks import VersionReceipt
+from rating.differences import DraftDifference, together
+from rating.errors import ImportRefused, PlanHeadFixed, PlanIsLive, PlanUnreadable
 from rating.formats.cgrates import COLUMNS, PlanFault, PlanFolder, ProfileKey
+from rating.importing.plan_decks import LIVE, DeckDraft, deck_code, draw_up_decks, settle_decks
 from rating.messages import plan_message_of
-from rating.models import Deck, TariffPlan, TariffProfile
-from rating.replacement import replace_rows
-from rating.tariffs import MAIN
-from rating.terms import RAW
-from rating.versions import store_bands
+from rating.models import Deck, DeckVersion, TariffPlan, TariffProfile
+from rating.rails import check_confirmed, token_of
 
-LIVE = frozenset({MAIN, COST_PLAN})
-BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 ERRORS_SHOWN = 20
 CHUNK = 1000
-REASON = "tariff plan"
 _PLAN = re.compile(r"[\w.-]{1,64}")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 
@@ -53,9 +47,29 @@ class PlanOrder:
     replaces_live: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileChange:
+    """What becomes of the plan's assignments: those that are new, the ids of those that are gone, how many stay."""
+
+    wanted: Mapping[ProfileKey, Assigned]
+    gone: list[int]
+    same: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """As a receipt counts them."""
+        return {
+            "profiles_created": len(self.wanted), "profiles_removed": len(self.gone), "profiles_same": self.same,
+        }  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReceipt:
-    """What a folder says and what it changes, or changed: rows by file, decks, versions, assignments."""
+    """What a folder says and what it changes, or changed: rows by file, decks, versions, assignments.
+
+    Of a live plan also the difference of each deck that changes, by code, the guard rails that they or the assignments
+    touch, and the token that confirms them.
+    """
 
     plan: str
     sha256: str
@@ -63,7 +77,15 @@ class PlanReceipt:
     errors: tuple[PlanFault, ...]
     warnings: tuple[PlanFault, ...]
     versions: tuple[VersionReceipt, ...] = ()
+    differences: Mapping[str, DraftDifference] = field(default_factory=dict)
+    rails: tuple[str, ...] = ()
+    token: str = ""
     is_changed: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Must a second person agree before the plan is what the folder says?"""
+        return any(version.approvers for version in self.versions)
 
 
 def preview_plan(folder: PlanFolder, order: PlanOrder, *, caller: Caller) -> PlanReceipt:
@@ -78,10 +100,11 @@ def preview_plan(folder: PlanFolder, order: PlanOrder, *, caller: Caller) -> Pla
 
 
 @transaction.atomic(durable=True)  # decks, versions, assignments and the audit row become true together
-def apply_plan(folder: PlanFolder, order: PlanOrder, *, caller: Caller) -> PlanReceipt:
+def apply_plan(folder: PlanFolder, order: PlanOrder, *, caller: Caller, confirm: str = "") -> PlanReceipt:
     """Make the plan what the folder says; where it says so already, nothing is written.
 
-    Raises ImportRefused (the folder has errors), PlanIsLive, PlanUnreadable, PlanHeadFixed, PlanNotIsolated.
+    Versions that need a second person are only proposed, and the receipt waits. Raises ImportRefused (the folder has
+    errors), PlanIsLive, GuardRail (repeat with its token), PlanUnreadable, PlanHeadFixed, PlanNotIsolated.
     """
     _check(order)
     if folder.error:
@@ -91,6 +114,7 @@ def apply_plan(folder: PlanFolder, order: PlanOrder, *, caller: Caller) -> PlanR
         transaction.set_rollback(True)
     elif order.plan in LIVE and not order.replaces_live:
         raise PlanIsLive(plan=order.plan)
+    check_confirmed(receipt.rails, token=receipt.token, confirm=confirm)
     return receipt
 
 
@@ -118,19 +142,43 @@ def _replace(folder: PlanFolder, order: PlanOrder, *, caller: Caller) -> PlanRec
     plan = TariffPlan.objects.select_for_update().get(pk=plan.pk)  # one import of a plan at a time
     if (plan.zone, plan.currency) != (order.zone, order.currency):
         raise PlanHeadFixed(plan=plan.code, zone=plan.zone, currency=plan.currency)
-    decks = _decks(plan, folder)
-    is_live = plan.code in LIVE
-    made = [_publish(deck, folder, name, is_live=is_live, caller=caller) for name, deck in decks.items()]
-    versions = tuple(version for version in made if version is not None)
-    profiles = _replace_profiles(plan, folder)
+    drafts, profiles = draw_up_decks(plan, folder, caller=caller), _profile_change(plan, folder)
+    rails = _rails(drafts, profiles) if plan.code in LIVE else ()
+    versions = settle_decks(drafts, caller=caller)
+    differences = {one.draft.deck.code: one.rails.difference for one in drafts if one.rails is not None}
+    told = together(differences.values()).counts if plan.code in LIVE else {}
+    read = _receipt(folder, order)
     receipt = replace(
-        _receipt(folder, order),
+        read,
+        counts={**read.counts, **told, "versions": len(versions), **profiles.counts},
         versions=versions,
-        is_changed=is_new or bool(versions or profiles["profiles_created"] or profiles["profiles_removed"]),
+        differences=differences,
+        rails=rails,
+        token=_token(folder, drafts, profiles) if rails else "",
+        is_changed=is_new or bool(versions or profiles.wanted or profiles.gone) or _was_approved(plan),
     )
-    receipt = replace(receipt, counts={**receipt.counts, "versions": len(versions), **profiles})
-    _record(plan, receipt, caller=caller)
+    if not receipt.waits:
+        _write_profiles(plan, profiles)
+        _record(plan, receipt, caller=caller)
     return receipt
+
+
+def _rails(drafts: Iterable[DeckDraft], profiles: ProfileChange) -> tuple[str, ...]:
+    """The guard rails that any of the decks touches, or the assignments."""
+    names = [name for one in drafts if one.rails is not None for name in one.rails.names]
+    return tuple(dict.fromkeys([*names, *(["assignments"] if profiles.gone else [])]))
+
+
+def _token(folder: PlanFolder, drafts: Iterable[DeckDraft], profiles: ProfileChange) -> str:
+    """Another folder, or another version before it, gives another token."""
+    follows = [[one.draft.deck.code, one.before.number if one.before else 0] for one in drafts]
+    return token_of([folder.sha256, follows, profiles.counts])
+
+
+def _was_approved(plan: TariffPlan) -> bool:
+    """Did a second person agree to versions of the plan since a folder was applied?"""
+    published = DeckVersion.objects.filter(deck__plan=plan, state=DeckVersion.State.PUBLISHED)
+    return published.filter(published_at__gt=plan.applied_at).exists()
 
 
 def _receipt(folder: PlanFolder, order: PlanOrder) -> PlanReceipt:
@@ -156,53 +204,10 @@ def _record(plan: TariffPlan, receipt: PlanReceipt, *, caller: Caller) -> None:
     transaction.on_commit(tariffs.refresh)
 
 
-def _decks(plan: TariffPlan, folder: PlanFolder) -> dict[str, Deck]:
-    """The deck of each rating plan, by Id; new ones are made. Raises PlanNotIsolated."""
-    codes = {name: _code(plan, name) for name in sorted(folder.rating_plans)}
-    taken = Deck.objects.filter(Q(code__in=codes.values()) | Q(family__in=codes.values()))
-    stranger = taken.exclude(plan=plan).values_list("code", flat=True).first()
-    if stranger is not None:
-        raise PlanNotIsolated(plan=plan.code, deck=stranger)
-    users = TariffProfile.objects.filter(family__in=codes.values()).exclude(plan=plan.code)
-    user = users.values_list("plan", "family").first()
-    if user is not None:
-        raise PlanNotIsolated(plan=plan.code, deck=user[1], used_by=user[0])
-    known = {deck.code for deck in taken}
-    Deck.objects.bulk_create(
-        Deck(code=code, family=code, plan=plan, numbering=RAW, zone=plan.zone, currency=plan.currency)
-        for code in codes.values()
-        if code not in known
-    )
-    decks = {deck.code: deck for deck in taken.select_related("carrier")}
-    return {name: decks[code] for name, code in codes.items()}
-
-
-def _code(plan: TariffPlan, rating_plan: str) -> str:
-    return f"{plan.code}/{rating_plan}"
-
-
-def _publish(
-    deck: Deck, folder: PlanFolder, rating_plan: str, *, is_live: bool, caller: Caller
-) -> VersionReceipt | None:
-    """A version with the rating plan's rows and bands; None where the deck says the same already."""
-    before = latest_version(deck)
-    with transaction.atomic():  # a draft that says nothing new goes away again
-        draft = open_draft(deck, caller=caller, reason=REASON)
-        replace_rows(draft, folder.rows_of(rating_plan))
-        store_bands(draft, folder.bands_of(rating_plan))
-        soon = is_live and before is not None
-        publication = Publication(None if soon else BEGINNING, reason=REASON, correction=not soon)
-        version = publish_draft(draft, publication=publication, caller=caller)
-        if before is not None and version.content_hash == before.content_hash:
-            transaction.set_rollback(True)
-            return None
-    return version
-
-
-def _replace_profiles(plan: TariffPlan, folder: PlanFolder) -> dict[str, int]:
-    """The plan's assignments become those of the folder; how many are new, gone, or stay."""
+def _profile_change(plan: TariffPlan, folder: PlanFolder) -> ProfileChange:
+    """What makes the plan's assignments those of the folder."""
     wanted: dict[ProfileKey, Assigned] = {
-        key: (_code(plan, profile.rating_plan), profile.fallback) for key, profile in folder.profiles.items()
+        key: (deck_code(plan, profile.rating_plan), profile.fallback) for key, profile in folder.profiles.items()
     }
     gone: list[int] = []
     for profile_id, key, assigned in _replaceable(plan, folder):
@@ -210,17 +215,19 @@ def _replace_profiles(plan: TariffPlan, folder: PlanFolder) -> dict[str, int]:
             del wanted[key]
         else:
             gone.append(profile_id)
-    for start in range(0, len(gone), CHUNK):
-        TariffProfile.objects.filter(pk__in=gone[start : start + CHUNK]).delete()
+    return ProfileChange(wanted, gone, same=len(folder.profiles) - len(wanted))
+
+
+def _write_profiles(plan: TariffPlan, change: ProfileChange) -> None:
+    for start in range(0, len(change.gone), CHUNK):
+        TariffProfile.objects.filter(pk__in=change.gone[start : start + CHUNK]).delete()
     TariffProfile.objects.bulk_create(
         (
             TariffProfile(plan=plan.code, **key._asdict(), family=family, fallback_subjects=list(fallback))
-            for key, (family, fallback) in wanted.items()
+            for key, (family, fallback) in change.wanted.items()
         ),
         batch_size=CHUNK,
     )
-    same = len(folder.profiles) - len(wanted)
-    return {"profiles_created": len(wanted), "profiles_removed": len(gone), "profiles_same": same}
 
 
 def _replaceable(plan: TariffPlan, folder: PlanFolder) -> Iterator[tuple[int, ProfileKey, Assigned]]:

@@ -21,6 +21,7 @@ from rating.segments import CHINA, Kind, Number
 
 GIVEN, PORTED, LOOKUP, SEGMENT, NOT_FOUND = "given", "ported", "lookup", "segment", "unknown"
 HEAD = 5  # characters of a key by which the lengths of prefixes are kept
+MOBILE = Kind.MOBILE  # a member is looked up slowly, and every call asks twice
 MOBILE_HEADS = tuple(f"{CHINA}{block}" for block in range(130, 200))
 
 
@@ -140,7 +141,7 @@ def place_of(number: Number, *, at: datetime) -> Place:
     segment = _holder.known().segments.find(number.key, at) if number.key else None
     if segment is not None and segment.place != NOWHERE_KNOWN:
         return segment.place
-    if number.kind == Kind.MOBILE:
+    if number.kind is MOBILE:
         return mobile_place(number.key)
     return AREA_PLACES.get(number.area, NOWHERE_KNOWN)
 
@@ -152,10 +153,10 @@ def areas_of(number: Number, caller: Number, *, at: datetime) -> tuple[str, str]
     are they searched.
     """
     placed = _holder.known().segments.placed
-    area = _mobile_area(number, placed, at) if number.kind is Kind.MOBILE else number.area
+    area = _mobile_area(number, placed, at) if number.kind is MOBILE else number.area
     if not area:
         return "", ""
-    return area, _mobile_area(caller, placed, at) if caller.kind is Kind.MOBILE else caller.area
+    return area, _mobile_area(caller, placed, at) if caller.kind is MOBILE else caller.area
 
 
 def _mobile_area(number: Number, placed: frozenset[str], at: datetime) -> str:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from shutil import copyfileobj
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -8,7 +9,7 @@ from billing_platform.errors import Malformed
 from billing_platform.jobs import PlatformCommand, Run
 from rating.decks import find_version
 from rating.formats import native
-from rating.formats.workbook_writing import write_workbook
+from rating.formats.workbook_writing import deck_workbook
 from rating.models import DeckVersion
 from rating.versions import bands_of, export_head, exported_rates
 
@@ -50,7 +51,8 @@ def _write(path: Path, version: DeckVersion) -> None:
     unfinished = path.with_name(f"{path.name}.part")
     try:
         with unfinished.open("wb") as target:
-            write_workbook(target, export_head(version), bands=bands_of(version), rates=exported_rates(version))
+            book = deck_workbook(export_head(version), bands=bands_of(version), rates=exported_rates(version))
+            copyfileobj(book, target)
         unfinished.replace(path)
     except OSError as refused:
         raise Malformed(f"{path}: {refused.strerror}") from refused

@@ -10,7 +10,7 @@ from billing_platform.errors import Malformed, ValidationFailed
 from billing_platform.jobs import PlatformCommand, Run
 from rating.decks import Publication, load_deck
 from rating.explaining.reading import read_instant
-from rating.importing.imports import ImportOrder, ImportReceipt, apply_import, error_items, preview_import
+from rating.importing.imports import STEPS, ImportOrder, ImportReceipt, apply_import, error_items, preview_import
 from rating.importing.templates import find_template
 from rating.models import DeckImport
 from rating.proposals import ask_second_person
@@ -52,12 +52,11 @@ class Command(PlatformCommand):
             template_name=options["template"],
         )
         if run.dry_run:
-            receipt = preview_import(order, caller=CALLER, progress=run.progress)
+            receipt = preview_import(order, caller=CALLER, progress=run.in_steps(STEPS))
         else:
-            receipt = apply_import(order, caller=CALLER, confirm=options["confirm"], progress=run.progress)
+            receipt = apply_import(order, caller=CALLER, confirm=options["confirm"], progress=run.in_steps(STEPS))
         _tell(run, receipt)
-        if receipt.version is not None:
-            ask_second_person(run, receipt.version)
+        ask_second_person(run, [receipt.version] if receipt.version is not None else [])
 
 
 def _content(name: str) -> bytes:

@@ -4,7 +4,8 @@ from django.core.management.base import CommandParser
 
 from billing_platform.auth import Caller
 from billing_platform.jobs import PlatformCommand, Run
-from rating.decks import Publication, load_version, revert_deck
+from rating.copies import revert_deck
+from rating.decks import Publication, load_version
 from rating.proposals import ask_second_person
 
 CALLER = Caller("command", "deck_revert")
@@ -31,4 +32,4 @@ class Command(PlatformCommand):
         run.items.append({
             "deck": receipt.deck, "version": receipt.number, "effective_from": effective, "hash": receipt.content_hash,
         })  # fmt: skip
-        ask_second_person(run, receipt)
+        ask_second_person(run, [receipt])

@@ -8,8 +8,10 @@ from django.core.management.base import CommandParser
 from billing_platform.auth import Caller
 from billing_platform.errors import Malformed
 from billing_platform.jobs import PlatformCommand, Run
+from rating.comparisons import percent_text
 from rating.formats import cgrates
 from rating.importing.plans import PlanOrder, PlanReceipt, apply_plan, fault_items, preview_plan
+from rating.proposals import ask_second_person
 
 BYTES_MAX = 100 * 2**20  # of each file
 SHOWN = 50
@@ -58,8 +60,13 @@ class Command(PlatformCommand):
             replaces_live=options["replace"],
         )
         folder = LAYOUTS[options["layout"]].parse(_files(directory))
-        receipt = (preview_plan if run.dry_run else apply_plan)(folder, order, caller=CALLER)
+        if run.dry_run:
+            receipt = preview_plan(folder, order, caller=CALLER)
+        else:
+            receipt = apply_plan(folder, order, caller=CALLER, confirm=options["confirm"])
         _tell(run, receipt)
+        if not run.dry_run:
+            ask_second_person(run, receipt.versions)
 
 
 def _files(directory: Path) -> Mapping[str, bytes]:
@@ -74,14 +81,25 @@ def _files(directory: Path) -> Mapping[str, bytes]:
 
 
 def _tell(run: Run, receipt: PlanReceipt) -> None:
-    """Counts, what became of the plan, the versions made, then warnings and errors by file and line."""
+    """Counts, what became of the plan, its decks and guard rails, then warnings and errors by file and line."""
     run.counts.update(receipt.counts)
     if not receipt.errors:
-        changed = "would be replaced" if run.dry_run else "replaced"
-        result = changed if receipt.is_changed else "nothing to do"
-        run.items.append({"plan": receipt.plan, "result": result, "sha256": receipt.sha256})
-    run.items.extend({"deck": one.deck, "version": one.number, "rows": one.rows} for one in receipt.versions[:SHOWN])
+        run.items.append({"plan": receipt.plan, "result": _result(run, receipt), "sha256": receipt.sha256})
+    for version in receipt.versions[:SHOWN]:
+        difference = receipt.differences.get(version.deck)
+        told = {**difference.counts, "average_change": percent_text(difference.average)} if difference else {}
+        run.items.append({"deck": version.deck, "version": version.number, "rows": version.rows, **told})
+    if receipt.rails:
+        run.items.append({"guard_rails": list(receipt.rails), "confirm": receipt.token})
     run.items.extend({"warning": item} for item in fault_items(receipt.warnings[:SHOWN]))
     for fault in fault_items(receipt.errors[:SHOWN]):
         ref = f"{fault['file']} line {fault['line']} {fault['column']}".strip()
         run.fail(fault["code"], f"{fault['message']} {fault['value']!r}", ref=ref)
+
+
+def _result(run: Run, receipt: PlanReceipt) -> str:
+    if not receipt.is_changed:
+        return "nothing to do"
+    if receipt.waits:
+        return "would wait for a second person" if run.dry_run else "waits for a second person"
+    return "would be replaced" if run.dry_run else "replaced"

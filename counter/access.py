@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from counter.directory import descendants
 from counter.errors import NotAllowed, NotAuthenticated
 
 TREE_CACHE_SECONDS = 30.0
+PEERS_KEPT = 1024
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 EVERYTHING = frozenset({Scope.COUNTER_READ.value, Scope.COUNTER_USE.value, Scope.COUNTER_ADMIN.value})
 
@@ -43,8 +45,7 @@ def access_of_peer(peer: str, metadata: dict[str, str]) -> Access:
     address = _address(peer)
     if credential:
         return access_of_key(credential, address=address)
-    trusted = peer.startswith("unix:") or inside_networks(address, LOOPBACK)
-    if trusted and settings.COUNTER_LOOPBACK_AUTH == "optional":
+    if (peer.startswith("unix:") or _is_loopback(address)) and settings.COUNTER_LOOPBACK_AUTH == "optional":
         return Access("peer:loopback", EVERYTHING)
     if inside_networks(address, settings.COUNTER_TRUSTED_NETWORKS):
         return Access("peer:trusted", EVERYTHING)
@@ -78,6 +79,12 @@ def _tree(organization: str) -> frozenset[str]:
     return codes
 
 
+@lru_cache(maxsize=PEERS_KEPT)
+def _is_loopback(address: str) -> bool:
+    return inside_networks(address, LOOPBACK)
+
+
+@lru_cache(maxsize=PEERS_KEPT)
 def _address(peer: str) -> str:
     """The address in gRPC's name of a peer: `ipv4:127.0.0.1:5`, `ipv6:%5B::1%5D:5`."""
     kind, _, rest = unquote(peer).partition(":")

@@ -118,16 +118,19 @@ _COLUMNS = (
 class Scope:
     """Which charged uses. Those that began in [begins, ends); empty fields do not narrow.
 
-    `prefixes` are of numbers' keys, `carriers` those that were found when it was charged, `flags` its warnings.
+    `organization`: whose accounts; `prefixes` are of numbers' keys, `carriers` those that were found when it was
+    charged, `flags` its warnings, `uses` their ids.
     """
 
     begins: datetime
     ends: datetime
+    organization: str = ""
     accounts: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     carriers: tuple[str, ...] = ()
     deck_version: str = ""
     flags: tuple[str, ...] = ()
+    uses: tuple[int, ...] = ()
 
     def admits(self, use: Charged) -> bool:
         """Do the conditions hold that only the explanation can tell?"""
@@ -150,9 +153,12 @@ def month_of(text: str, *, zone: ZoneInfo = PLATFORM_ZONE) -> Scope:
 
 
 def narrowed(scope: Scope, **conditions: object) -> Scope:
-    """The scope with further conditions. Raises ValidationFailed for an account that does not exist."""
+    """The scope with further conditions. Raises ValidationFailed for an account that the organisation has not."""
     found = replace(scope, **conditions)  # type: ignore[arg-type]  # named by the caller
-    missing = set(found.accounts) - find_accounts(found.accounts).keys() if found.accounts else set()
+    known = find_accounts(found.accounts).values() if found.accounts else ()
+    missing = set(found.accounts) - {
+        account.accno for account in known if found.organization in {"", account.organization}
+    }
     if missing:
         raise ValidationFailed(errors={"account": f"unknown: {', '.join(sorted(missing))}"})
     return found
@@ -160,6 +166,8 @@ def narrowed(scope: Scope, **conditions: object) -> Scope:
 
 def id_ranges(scope: Scope) -> list[tuple[int, int]]:
     """Ranges [first, beyond) of ids that together hold every use of the scope."""
+    if scope.uses:
+        return [(use, use + 1) for use in sorted(set(scope.uses))]
     with connection.cursor() as cursor:
         cursor.execute("SELECT coalesce(min(id), 1), coalesce(max(id), 0) FROM counter_servicerecord")
         oldest, newest = cursor.fetchone()
@@ -194,6 +202,7 @@ def _read_piece(scope: Scope, first: int, beyond: int) -> Iterator[Charged]:
     conditions = "r.id >= %s AND r.id < %s AND r.start_at >= %s AND r.start_at < %s"
     values: list[object] = [first, beyond, scope.begins, scope.ends]
     narrowing: tuple[tuple[str, object], ...] = (
+        ("r.account_id IN (SELECT id FROM ledger_account_facts WHERE organization = %s)", scope.organization),
         ("r.account_id IN (SELECT id FROM ledger_account_facts WHERE accno = ANY(%s))", list(scope.accounts)),
         ("%s = ANY(string_to_array(r.deck_version, ','))", scope.deck_version),
         ("string_to_array(r.warnings, ',') && %s::text[]", list(scope.flags)),

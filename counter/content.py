@@ -1,6 +1,6 @@
 """The canonical content of a use: what a repeat under the same key must equal, however its times are spelt."""
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 import msgspec
@@ -23,6 +23,7 @@ START_FIELDS = (
 )  # fmt: skip
 
 NUMBERS_KEPT = 8192
+DAYS_KEPT = 64
 
 _encoder = msgspec.json.Encoder()
 
@@ -89,7 +90,12 @@ def require_same(stored: str, given: str, names: tuple[str, ...]) -> None:
 
 def svcno_of(record_id: int, created_at: datetime) -> str:
     """The service number of a record: S, the UTC day of its making, its id."""
-    return f"S{created_at.strftime(SVCNO_DAY)}{record_id:08d}"
+    return f"S{_day(created_at.toordinal())}{record_id:08d}"
+
+
+@lru_cache(maxsize=DAYS_KEPT)
+def _day(ordinal: int) -> str:
+    return date.fromordinal(ordinal).strftime(SVCNO_DAY)
 
 
 def record_id_of(svcno: str) -> int:

@@ -1,11 +1,13 @@
 """A use on its way through a batch, and the money and rows that come of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
+
+import msgspec
 
 from billing_platform.copying import Cell
 from counter import notices, packs, quotas, records
@@ -14,11 +16,11 @@ from counter.errors import CounterError
 from counter.items import Item, Opening
 from counter.models import ReplacedCharge
 from counter.packs import NOTHING, Drawn
+from counter.parties import Party
 from counter.pricing import Charge
 from counter.records import State, Stored
 from counter.uses import ServiceUse, UseReceipt
 from ledger import holds
-from ledger.accounts import Account
 from ledger.posting import NewTransfer, Posted, lock_wallets, post_transfers
 from ledger.reversals import Reversal, reverse_transfers
 
@@ -28,8 +30,7 @@ CAUSE_LEG_MAX = 40
 STATE_WARNINGS = {State.EXPIRED: "after_expiry", State.CANCELLED: "after_cancel"}
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """A use and the organisations whose accounts its sender may see; None = all."""
 
     use: ServiceUse
@@ -43,7 +44,7 @@ class Metered:
     use: ServiceUse
     content: str = ""
     outcome: Outcome | None = None
-    account: Account = field(init=False)
+    account: Party = field(init=False)
     item: Item = field(init=False)
     opening: Opening | None = None
     named_record_id: int = 0  # the record that the caller names by svcno; 0 when none
@@ -102,11 +103,6 @@ def is_repeat(use: Metered, stored: Stored) -> bool:
     return use.use.estimated or not stored.estimated
 
 
-def repeat_receipt(use: Metered, stored: Stored) -> UseReceipt:
-    """The first answer again, with the account as it is now."""
-    return replace(stored.receipt(duplicate=True), balance=use.account.balance, account_state=use.account.state)
-
-
 def decide_about_correction(use: Metered, stored: Stored) -> None:
     """A person's correction replaces the charge in force, once per correction id."""
     cause = f"correction:{use.use.correction}"
@@ -115,7 +111,7 @@ def decide_about_correction(use: Metered, stored: Stored) -> None:
         use.replaces = cause
         return
     require_same(earlier.replaced_by_content, use.content, CONTENT_FIELDS)
-    use.outcome = repeat_receipt(use, stored)
+    use.outcome = stored.receipt(duplicate=True)
 
 
 # --- money ------------------------------------------------------------------------------------------------------------
@@ -216,8 +212,7 @@ def _receipt(use: Metered, at: datetime) -> UseReceipt:
     return UseReceipt(
         svcno_of(use.record_id, created_at), str(use.record_id), use.start, use.finish, charge.count, charge.cost,
         charge.currency, charge.charged_seconds, charge.deck_version, use.drawn.units, use.all_warnings,
-        balance=posted.balance if posted else use.account.balance,
-        account_state=posted.state if posted else use.account.state,
+        balance=posted.balance if posted else ZERO, account_state=posted.state if posted else "",
     )  # fmt: skip
 
 

@@ -5,10 +5,10 @@ is answered alone: a receipt or a refusal. Order of locks: records by id, packs 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from msgspec.structs import replace
 
 from billing_platform.transactions import limit_waiting
 from counter import metered, records
@@ -24,9 +24,10 @@ from counter.errors import (
     WrongChargeMode,
 )  # fmt: skip
 from counter.figures import count_charged, counted_rating
-from counter.items import Mode, find_openings, items_of, opening_at
+from counter.items import Mode, items_of, opening_at
 from counter.metered import Metered, Outcome, Submission
 from counter.packs import NOTHING, PackTable, find_drawing, find_meters_with_units
+from counter.parties import Directory, present_directory
 from counter.pricing import Question, price_use, recall_carriers, warm_tariffs
 from counter.records import State
 from counter.uses import UseReceipt
@@ -51,8 +52,8 @@ def end_services(submissions: Sequence[Submission], *, at: datetime) -> list[Out
     Raises records.Overtaken when another transaction committed one of the keys meanwhile (run again), and what the
     database raises when it cannot decide; then nothing of the batch happened.
     """
-    uses = [Metered(submission.use) for submission in submissions]
-    _find_parties(uses, [submission.organizations for submission in submissions])
+    uses, directory = [Metered(submission.use) for submission in submissions], present_directory()
+    _find_parties(uses, [submission.organizations for submission in submissions], directory)
     _each(_open(uses), _read_svcno, at)
     waiting = _open(uses)
     recall_carriers(use.use.call for use in waiting)
@@ -60,20 +61,21 @@ def end_services(submissions: Sequence[Submission], *, at: datetime) -> list[Out
     warm_tariffs(parties, at=at, calls=(use.use.call for use in waiting))
     while waiting:  # more than one round only where items of the batch mean the same use
         firsts = _first_of_each_use(waiting)
-        count_charged(_settle(list(firsts.values()), at=at))
+        count_charged(_settle(list(firsts.values()), directory, at=at))
         for use in _open(waiting):
             _answer_as_twin(use, firsts[use.identity])
         waiting = _open(waiting)
+    _tell_balances(uses)
     return [use.outcome for use in uses if use.outcome is not None]
 
 
 @transaction.atomic(durable=True)  # record, transfer, hold, packs and events of a use commit together
-def _settle(uses: Sequence[Metered], *, at: datetime) -> list[Metered]:
+def _settle(uses: Sequence[Metered], directory: Directory, *, at: datetime) -> list[Metered]:
     """Those of the uses that were charged here and now."""
     limit_waiting()
     taken = _find_stored(uses, at=at)
     _each(_open(taken), _settle_times, at)
-    _find_openings(_open(taken))
+    _find_openings(_open(taken), directory)
     priced = _open(taken)
     with counted_rating(priced):
         _each(priced, _price_without_units, at)
@@ -100,9 +102,11 @@ def _each(uses: Sequence[Metered], step: Callable[[Metered, datetime], None], at
             use.outcome = refusal
 
 
-def _find_parties(uses: Sequence[Metered], organizations: Sequence[frozenset[str] | None]) -> None:
+def _find_parties(
+    uses: Sequence[Metered], organizations: Sequence[frozenset[str] | None], directory: Directory
+) -> None:
     """Account and item of each use; an account that the sender may not see does not exist for it."""
-    found = accounts.find_accounts(use.use.accno for use in uses)
+    found = directory.parties({use.use.accno for use in uses})
     items = items_of({use.use.label for use in uses})
     for use, allowed in zip(uses, organizations, strict=True):
         account, item = found.get(use.use.accno), items.get(use.use.label)
@@ -119,6 +123,16 @@ def _find_parties(uses: Sequence[Metered], organizations: Sequence[frozenset[str
 def _read_svcno(use: Metered, _: datetime) -> None:
     if use.use.svcno:
         use.named_record_id = record_id_of(use.use.svcno)
+
+
+def _tell_balances(uses: Sequence[Metered]) -> None:
+    """Receipts of uses that moved no money tell the account as it is now."""
+    told = ((use, use.outcome) for use in uses if isinstance(use.outcome, UseReceipt))
+    untold = [(use, receipt) for use, receipt in told if not receipt.account_state]
+    found = accounts.read_accounts(use.account.id for use, _ in untold) if untold else {}
+    for use, receipt in untold:
+        account = found[use.account.id]
+        use.outcome = replace(receipt, balance=account.balance, account_state=account.state)
 
 
 def _first_of_each_use(uses: Sequence[Metered]) -> dict[tuple[int, str, str], Metered]:
@@ -161,7 +175,7 @@ def _find_stored(uses: Sequence[Metered], *, at: datetime) -> list[Metered]:
         if use.stored is None:
             taken.append(use)
         elif metered.is_repeat(use, use.stored):
-            use.outcome = metered.repeat_receipt(use, use.stored)
+            use.outcome = use.stored.receipt(duplicate=True)
         elif use.stored.id not in present:
             present[use.stored.id] = use
             taken.append(use)
@@ -185,7 +199,7 @@ def _decide_about_stored(use: Metered, _: datetime) -> None:
     if use.use.correction:
         metered.decide_about_correction(use, stored)
     elif metered.is_repeat(use, stored):
-        use.outcome = metered.repeat_receipt(use, stored)
+        use.outcome = stored.receipt(duplicate=True)
     elif stored.estimated and not use.use.estimated:
         use.replaces = "estimate"
     else:
@@ -211,8 +225,8 @@ def _settle_times(use: Metered, at: datetime) -> None:
     use.start, use.finish = start, finish
 
 
-def _find_openings(uses: Sequence[Metered]) -> None:
-    openings = find_openings((use.account.id, use.item.id) for use in uses)
+def _find_openings(uses: Sequence[Metered], directory: Directory) -> None:
+    openings = directory.openings({(use.account.id, use.item.id) for use in uses})
     for use in uses:
         use.opening = opening_at(openings[use.account.id, use.item.id], use.start)
         if use.opening is None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from django.db import connection
 from django.db.models import Q
 
+from billing_platform.arrays import numbers_array, texts_array
 from counter.errors import IdempotencyConflict
 from counter.models import PackDraw, UnitPack
 
@@ -42,7 +43,7 @@ def find_meters_with_units(pairs: Iterable[tuple[int, str]], *, at: datetime) ->
             JOIN unnest(%s::bigint[], %s::text[]) AS t(account_id, meter) USING (account_id, meter)
             WHERE remaining > 0 AND valid_to > %s
             """,
-            [[pair[0] for pair in wanted], [pair[1] for pair in wanted], at],
+            [numbers_array(pair[0] for pair in wanted), texts_array(pair[1] for pair in wanted), at],
         )
         return {(row[0], row[1]) for row in cursor.fetchall()}
 

@@ -5,9 +5,10 @@ second is neither lost nor invented.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,6 +34,7 @@ MICROSECOND = timedelta(microseconds=1)
 SIX_PLACES = 6
 TO_DEFAULT_DECK = frozenset({"no_tariff", "no_rate", "band_gap", "blocked", "bad_number"})
 ESTIMATE_POLICY = "highest"
+AMOUNTS_KEPT = 8192
 
 _encoder = msgspec.json.Encoder()
 
@@ -45,8 +47,7 @@ class LegRead(NamedTuple):
     reach: Reach
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A use to price, its times settled. `covered_seconds` and `covered_uses` were paid with package units.
 
     `read`: how the numbers of the legs were read when the use was first charged; else they are read now.
@@ -63,15 +64,14 @@ class Question:
     rate_policy: str = ""
     covered_seconds: int = 0
     covered_uses: int = 0
-    read: Mapping[str, LegRead] = field(default_factory=dict)
+    read: Mapping[str, LegRead] = {}
 
     @property
     def microseconds(self) -> int:
         return (self.finish - self.start) // MICROSECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """What a use costs and why. `explanation` is JSON text; `default_rate_head` names the number that had no rate."""
 
     cost: Decimal
@@ -150,11 +150,17 @@ def _price_per_duration(question: Question) -> Charge:
     if question.covered_seconds:
         why["covered_seconds"] = question.covered_seconds
     why |= _rounding(item, cost)
-    return Charge(cost, item.currency, seconds, _counted(seconds, item) * question.count, "", _text(why))
+    return Charge(cost, item.currency, seconds, _counted(seconds, item.unit_seconds) * question.count, "", _text(why))
 
 
-def _counted(seconds: int, item: Item) -> Decimal:
-    return rounder_over(item.unit_seconds, HALF_UP, SIX_PLACES).amount(seconds)
+@lru_cache(maxsize=AMOUNTS_KEPT)  # there are few prices and lengths, and many calls
+def _six_places(amount: Decimal) -> Decimal:
+    return round_amount(amount, method=HALF_UP, decimals=SIX_PLACES)
+
+
+@lru_cache(maxsize=AMOUNTS_KEPT)
+def _counted(seconds: int, unit_seconds: int) -> Decimal:
+    return rounder_over(unit_seconds, HALF_UP, SIX_PLACES).amount(seconds)
 
 
 def _text(why: dict[str, Any]) -> str:
@@ -196,13 +202,14 @@ def _price_by_deck(question: Question) -> Charge:
     prices = found.prices.values()
     if any(price.currency != item.currency for price in prices):
         raise NoRate("currency_mismatch")
-    cost = round_amount(found.amount, method=HALF_UP, decimals=SIX_PLACES)
+    cost = _six_places(found.amount)
     timed = found.prices.get("b") or found.prices["a"]
     seconds = -(-timed.billed // 1_000_000_000) + question.covered_seconds
     head = (next(iter(found.legs.values())).call.key or "")[:5] if found.error else ""
     return Charge(
-        cost, item.currency, seconds, _counted(seconds, item), version_names(prices), _why(question, found, cost),
-        _deck_warnings(question, found), head, supplier_cost(found.legs, item, question.call or CallFacts()),
+        cost, item.currency, seconds, _counted(seconds, item.unit_seconds), version_names(prices),
+        _why(question, found, cost), _deck_warnings(question, found), head,
+        supplier_cost(found.legs, item, question.call or CallFacts()),
     )  # fmt: skip
 
 
@@ -271,14 +278,20 @@ def _read_leg(text: str, question: Question) -> LegRead:
 
 
 def leg_call(leg: LegRead, *, start: datetime, finish: datetime, covered_seconds: int) -> Call:
-    """The engine's question about a leg; what package units cover of it lies behind it already."""
-    microseconds = max(0, (finish - start) // MICROSECOND)
-    covered = min(covered_seconds * 1_000_000, microseconds)
+    """The engine's question about a leg."""
+    at, quantity, elapsed = time_to_price(start, finish, covered_seconds)
     return Call(
-        key=_key(leg.number), at=start + timedelta(microseconds=covered) if covered else start,
-        quantity=(microseconds - covered) * 1000, carrier=leg.found.code, reach=leg.reach.name, elapsed=covered * 1000,
+        key=_key(leg.number), at=at, quantity=quantity, carrier=leg.found.code, reach=leg.reach.name, elapsed=elapsed,
         dialled=leg.number.raw,
     )  # fmt: skip
+
+
+def time_to_price(start: datetime, finish: datetime, covered_seconds: int) -> tuple[datetime, int, int]:
+    """From when on, how many nanoseconds, and how many lie behind them already: those that package units cover."""
+    microseconds = max(0, (finish - start) // MICROSECOND)
+    covered = min(covered_seconds * 1_000_000, microseconds)
+    at = start + timedelta(microseconds=covered) if covered else start
+    return at, (microseconds - covered) * 1000, covered * 1000
 
 
 def _dialled(text: str) -> Number:

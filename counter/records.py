@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from django.db import IntegrityError, connection
 
+from billing_platform.arrays import numbers_array, texts_array
 from billing_platform.copying import Cell, copy_rows
 from counter.content import svcno_of
 from counter.models import ServiceRecord
@@ -83,7 +84,10 @@ def find_by_keys(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Store
     """The records of (item, providerno) keys that exist."""
     wanted = list(keys)
     with connection.cursor() as cursor:
-        cursor.execute(_BY_KEY, {"items": [key[0] for key in wanted], "names": [key[1] for key in wanted]})
+        cursor.execute(
+            _BY_KEY,
+            {"items": numbers_array(key[0] for key in wanted), "names": texts_array(key[1] for key in wanted)},
+        )
         return {(row[2], row[0]): Stored(*row[1:]) for row in cursor.fetchall()}
 
 

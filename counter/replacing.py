@@ -1,6 +1,6 @@
 """Replacing charges in force by those of today's tariffs: a full reversal and a new charge, linked to each other."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +9,8 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from billing_platform.auth import Caller
+from billing_platform.failpoints import failpoint
+from billing_platform.models import AuditEntry
 from billing_platform.outbox import NewEvent, record_events
 from billing_platform.trail import record_act
 from billing_platform.transactions import limit_waiting
@@ -25,7 +27,8 @@ from ledger.accounts import Account, read_accounts
 from ledger.posting import NewTransfer, lock_wallets, post_transfers
 from ledger.reversals import Reversal, reverse_transfers
 
-TOPIC = "use.repriced"
+TOPIC, ACT = "use.repriced", "uses.reprice"
+CHUNK = 2_000
 ZERO = Decimal(0)
 FROM_THE_PRICE = frozenset({"no_number", "default_rate", "maximum_rate"})  # warnings that the new price gives itself
 _ACTOR = Caller("command", "rerate")
@@ -33,20 +36,59 @@ _ACTOR = Caller("command", "rerate")
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A use to be charged anew; `dated`: the instant at which the reversal and the new charge count."""
+    """A use to be charged anew; `dated`: the instant at which the reversal and the new charge count.
+
+    `cost`: what it is to come out at, None for whatever it costs today.
+    """
 
     record_id: int
     dated: datetime
+    cost: Decimal | None = None
 
 
 class Replaced(NamedTuple):
-    """A use that was charged anew, and the transfers of it: reversal and charge, where there was something to move."""
+    """A use that was charged anew, what its supplier asked before and now (None: nobody knows), and the transfers of
+    it: reversal and charge, where there was something to move."""
 
     record_id: int
     currency: str
     old: Decimal
     new: Decimal
+    supplier_old: Decimal | None
+    supplier_new: Decimal | None
     transfer_ids: tuple[int, ...]
+
+
+class Difference(NamedTuple):
+    """A use whose charge comes out otherwise, or did; amounts in `currency`, `supplier_*` as in `Replaced`.
+
+    `closed`: its period's documents were issued.
+    """
+
+    record_id: int
+    account_id: int
+    accno: str
+    start: datetime
+    finish: datetime
+    currency: str
+    old: Decimal
+    new: Decimal
+    supplier_old: Decimal | None
+    supplier_new: Decimal | None
+    closed: bool = False
+
+
+# What a run made of a use is what the next one found, or what is in force.
+_REPLACED_BY = """
+    SELECT c.record_id, r.account_id, a.accno, r.start_at, r.finish_at, r.currency, c.cost,
+           COALESCE(next.cost, r.cost), c.supplier_cost,
+           CASE WHEN next.cost IS NULL THEN r.supplier_cost ELSE next.supplier_cost END
+      FROM counter_replacedcharge c
+      JOIN counter_servicerecord r ON r.id = c.record_id JOIN ledger_account_facts a ON a.id = r.account_id
+      LEFT JOIN LATERAL (SELECT n.cost, n.supplier_cost FROM counter_replacedcharge n
+                          WHERE n.record_id = c.record_id AND n.id > c.id ORDER BY n.id LIMIT 1) next ON true
+     WHERE c.cause = %s ORDER BY c.record_id
+"""
 
 
 @dataclass(slots=True)
@@ -64,20 +106,27 @@ class _Changing:
     transfer_id: int | None = None
 
     @property
+    def supplier_cost(self) -> Decimal | None:
+        """One that is no longer known stays."""
+        known = self.charge.supplier.amount
+        return self.stored.supplier_cost if known is None else known
+
+    @property
     def warnings(self) -> str:
         kept = [one for one in self.stored.warnings.split(",") if one and one not in FROM_THE_PRICE]
         return ",".join(dict.fromkeys([*kept, *self.charge.warnings, "repriced"]))[:200]
 
 
 @transaction.atomic(durable=True)  # reversal, new charge, the record, its history and the event of a use: all or none
-def replace_charges(wanted: Sequence[Replacement], *, cause: str, at: datetime) -> list[Replaced]:
-    """Charge these uses by today's tariffs; those whose amount stays the same are left alone.
+def replace_charges(wanted: Sequence[Replacement], *, cause: str, at: datetime, reason: str = "") -> list[Replaced]:
+    """Charge these uses by today's tariffs; those whose amount stays the same, or is not what was wanted, are left.
 
-    `cause` names the run in the ledger's and the record's history. A use without a price keeps its charge.
+    `cause` names the run in the ledger's and the record's history, `reason` stands in the trail. A use without a price
+    keeps its charge.
     """
     limit_waiting()
-    dated = {one.record_id: one.dated for one in wanted}
-    changing = _priced(records.lock_records(dated), dated)
+    by_id = {one.record_id: one for one in wanted}
+    changing = _priced(records.lock_records(by_id), by_id)
     if not changing:
         return []
     _move_money(changing, cause=cause)
@@ -93,14 +142,25 @@ def replace_charges(wanted: Sequence[Replacement], *, cause: str, at: datetime) 
     )
     record_events([_event(one) for one in changing])
     sums = [{"calls": len(changing), "cost": str(sum(costs, ZERO))} for costs in (_old(changing), _new(changing))]
-    record_act(_ACTOR, "uses.reprice", target=("run", cause), change=(sums[0], sums[1]))
+    record_act(_ACTOR, ACT, target=("run", cause), change=(sums[0], sums[1]), reason=reason)
+    failpoint("counter.replacing.before_commit")
     return [
         Replaced(
-            one.use.id, one.use.currency, one.stored.cost, one.charge.cost,
-            tuple(number for number in (one.reversal_id, one.transfer_id) if number is not None),
+            one.use.id, one.use.currency, one.stored.cost, one.charge.cost, one.stored.supplier_cost,
+            one.supplier_cost, tuple(number for number in (one.reversal_id, one.transfer_id) if number is not None),
         )
         for one in changing
     ]  # fmt: skip
+
+
+def replaced_by(cause: str) -> Iterator[Difference]:
+    """What a run has made so far, by record; nothing when it has not begun."""
+    if not AuditEntry.objects.filter(object_type="run", object_id=cause, act=ACT).exists():
+        return  # the trail has an index, the history has none
+    with transaction.atomic(), connection.chunked_cursor() as cursor:  # a cursor of the server lives in a transaction
+        cursor.execute(_REPLACED_BY, [cause])
+        while rows := cursor.fetchmany(CHUNK):
+            yield from (Difference(*row) for row in rows)
 
 
 def moved_by(transfer_ids: Collection[int]) -> dict[str, Decimal]:
@@ -113,8 +173,8 @@ def moved_by(transfer_ids: Collection[int]) -> dict[str, Decimal]:
         return dict(cursor.fetchall())
 
 
-def _priced(locked: dict[int, Stored], dated: dict[int, datetime]) -> list[_Changing]:
-    """The uses whose price is another one now, with their new charges."""
+def _priced(locked: dict[int, Stored], wanted: dict[int, Replacement]) -> list[_Changing]:
+    """The uses whose price is another one now, and the one that was wanted, with their new charges."""
     uses = read_ids(locked)
     items = {item.id: item for item in load_items().values()}
     openings = find_openings((use.account_id, use.item_id) for use in uses)
@@ -127,8 +187,9 @@ def _priced(locked: dict[int, Stored], dated: dict[int, datetime]) -> list[_Chan
             charge = price_use(question_again(use, item, opening, organization=account.organization))
         except CounterError:
             continue  # no deck has a price: the charge stays as it is
-        if charge.cost != use.cost:
-            changing.append(_Changing(use, locked[use.id], item, opening, account, charge, dated[use.id]))
+        one = wanted[use.id]
+        if charge.cost != use.cost and one.cost in {None, charge.cost}:
+            changing.append(_Changing(use, locked[use.id], item, opening, account, charge, one.dated))
     return changing
 
 
@@ -153,16 +214,16 @@ def _move_money(changing: Sequence[_Changing], *, cause: str) -> None:
 
 
 def _change(one: _Changing) -> dict[str, object]:
-    """The columns of the charge in force; a supplier's cost that is no longer known stays."""
-    charge, supplier = one.charge, one.charge.supplier
-    known = supplier.amount is not None
-    cost = supplier.amount if known else one.stored.supplier_cost
+    """The columns of the charge in force."""
+    charge, supplier, cost = one.charge, one.charge.supplier, one.supplier_cost
     return {
         "id": one.use.id, "cost": str(charge.cost), "charged_seconds": charge.charged_seconds,
         "charged_count": str(charge.count), "deck_version": charge.deck_version, "warnings": one.warnings,
         "explanation": charge.explanation, "transfer_id": one.transfer_id,
         "supplier_cost": None if cost is None else str(cost),
-        "supplier_deck_version": supplier.deck_version if known else one.stored.supplier_deck_version,
+        "supplier_deck_version": (
+            one.stored.supplier_deck_version if supplier.amount is None else supplier.deck_version
+        ),
     }  # fmt: skip
 
 

@@ -2,28 +2,29 @@
 
 Promise: nothing is edited. A changed charge is reversed in full and charged anew in one transaction, both linked to
 each other; what comes out the same writes nothing. So a second run changes nothing, and one that was killed in the
-middle is completed by running again. Order of locks as in metering: records by id, wallets by id.
+middle is completed by running again: a run that is taken up under its own cause tells the same sums as an undisturbed
+one. Order of locks as in metering: records by id, wallets by id.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from typing import NamedTuple
 
 from billing_platform import clock
 from billing_platform.closing import closed_periods
-from billing_platform.runs import VerificationMismatch
+from billing_platform.failpoints import failpoint
+from billing_platform.runs import GuardRail, VerificationMismatch
 from billing_platform.transactions import repeated
 from counter.charged import Charged, Scope, id_ranges, read_charged
 from counter.errors import CounterError
 from counter.items import Mode, Opening, find_openings, load_items, opening_at
 from counter.pricer import Pricer
 from counter.pricing import price_use
-from counter.replacing import Replaced, Replacement, moved_by, replace_charges
+from counter.replacing import Difference, Replaced, Replacement, moved_by, replace_charges, replaced_by
 from counter.repricing import question_again
 from counter.sidebyside import side_by_side
 from rating.caching.periods import PeriodTariffs
@@ -34,27 +35,16 @@ LISTED = 50
 APPLY_SECONDS = 30.0
 
 
-class Difference(NamedTuple):
-    """A charge that comes out otherwise; amounts in `currency`. `closed`: its period's documents were issued."""
-
-    record_id: int
-    account_id: int
-    accno: str
-    start: datetime
-    finish: datetime
-    currency: str
-    old: Decimal
-    new: Decimal
-    closed: bool = False
-
-
 @dataclass(slots=True)
 class Sum:
-    """Changed charges together."""
+    """Changed charges together. Margins are over the calls whose supplier's cost is known; the others are counted."""
 
     calls: int = 0
     old: Decimal = ZERO
     new: Decimal = ZERO
+    margin_old: Decimal = ZERO
+    margin_new: Decimal = ZERO
+    cost_unknown: int = 0
 
     @property
     def difference(self) -> Decimal:
@@ -62,9 +52,15 @@ class Sum:
         return self.new - self.old
 
     def include(self, one: Difference) -> None:
+        """Add a charge that changes."""
         self.calls += 1
         self.old += one.old
         self.new += one.new
+        if one.supplier_old is None or one.supplier_new is None:
+            self.cost_unknown += 1
+        else:
+            self.margin_old += one.old - one.supplier_old
+            self.margin_new += one.new - one.supplier_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,75 +72,141 @@ class Order:
     processes: int = 1
 
     def token(self, outcome: "Outcome") -> str:
-        """What a person confirms: this scope with these sums."""
-        sums = sorted((currency, sum_.calls, str(sum_.difference)) for currency, sum_ in outcome.totals.items())
-        return sha256(repr((replace(self, processes=1), sums)).encode()).hexdigest()[:12]
+        """What a person confirms: this scope with these very differences, call by call."""
+        return sha256(repr((replace(self, processes=1), outcome.fingerprint)).encode()).hexdigest()[:12]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run found, or did: counts, sums by currency and by account, the first of the differences."""
+    """What a run found, or did: counts, sums by currency and by account, the largest of the differences."""
 
     counts: "Counter[str]" = field(default_factory=Counter)
     totals: dict[str, Sum] = field(default_factory=dict)
     accounts: dict[tuple[str, str], Sum] = field(default_factory=dict)
-    listed: list[Difference] = field(default_factory=list)
-    skipped: list[Difference] = field(default_factory=list)
+    fingerprint: int = 0  # of every difference, in whatever order they were found
+    ranges: dict[int, int] = field(default_factory=dict)  # first id of a range: the fingerprint of what changes there
+    _changed: list[Difference] = field(default_factory=list)
+    _skipped: list[Difference] = field(default_factory=list)
 
     def include(self, one: Difference) -> None:
         """Count a charge that changes."""
         self.counts["changed"] += 1
         self.totals.setdefault(one.currency, Sum()).include(one)
         self.accounts.setdefault((one.accno, one.currency), Sum()).include(one)
-        if len(self.listed) < LISTED:
-            self.listed.append(one)
+        self.fingerprint += _fingerprint(one)
+        _keep(self._changed, one)
 
     def skip(self, one: Difference) -> None:
         """Count a charge whose period is closed."""
         self.counts["skipped_closed"] += 1
-        if len(self.skipped) < LISTED:
-            self.skipped.append(one)
+        _keep(self._skipped, one)
+
+    @property
+    def changed(self) -> list[Difference]:
+        """The 50 charges that change most, the same ones in whatever order they were found."""
+        return sorted(self._changed, key=_by_size)[:LISTED]
+
+    @property
+    def skipped(self) -> list[Difference]:
+        """The 50 charges in closed periods that would change most."""
+        return sorted(self._skipped, key=_by_size)[:LISTED]
+
+    @property
+    def moved(self) -> Decimal:
+        """What the accounts get and pay together, whatever the sign, in the currency where that is most."""
+        moved: dict[str, Decimal] = {}
+        for (_, currency), sum_ in self.accounts.items():
+            moved[currency] = moved.get(currency, ZERO) + abs(sum_.difference)
+        return max(moved.values(), default=ZERO)
+
+
+def _by_size(one: Difference) -> tuple[Decimal, int]:
+    return -abs(one.new - one.old), one.record_id
+
+
+def _fingerprint(one: Difference) -> int:
+    """Which use, and from what to what it changes; those of several add up."""
+    told = f"{one.record_id} {one.old:.6f} {one.new:.6f}".encode()
+    return int.from_bytes(blake2b(told, digest_size=16).digest())
+
+
+def _keep(kept: list[Difference], one: Difference) -> None:
+    """Few are ever listed, so few are kept."""
+    kept.append(one)
+    if len(kept) > 2 * LISTED:
+        kept.sort(key=_by_size)
+        del kept[LISTED:]
 
 
 Progress = Callable[[int, int], None]
 
 
-def compare(order: Order, *, progress: Progress) -> Outcome:
-    """What would change. Writes nothing; `progress` is told how many ids of how many are done."""
-    outcome = Outcome()
-    for found in _compared(order, outcome, progress=progress):
-        for one in found:
-            if one.closed and not order.include_closed:
-                outcome.skip(one)
-            else:
-                outcome.include(one)
-    return outcome
+def compare(order: Order, *, progress: Progress, cause: str = "") -> Outcome:
+    """What would change. Writes nothing; `progress` is told how many ids of how many are done.
 
-
-def apply(order: Order, *, cause: str, progress: Progress) -> Outcome:
-    """Replace what changes, batch by batch. `cause` names the run; with it the replacements are found again.
-
-    Raises VerificationMismatch when what the ledger holds is not what is told; Unavailable when it cannot decide.
+    `cause` names a run that is going to apply it: what that run has changed already counts too.
     """
-    outcome = Outcome()
-    for found in _compared(replace(order, processes=1), outcome, progress=progress):  # a range at a time
-        for one in found:
-            if one.closed and not order.include_closed:
-                outcome.skip(one)
-        chosen = [one for one in found if order.include_closed or not one.closed]
-        for begin in range(0, len(chosen), BATCH):
-            _apply(chosen[begin : begin + BATCH], outcome, cause=cause)
+    outcome, made = _taken_up(cause)
+    for step in _compared(order, outcome):
+        chosen = _chosen(step, order, outcome, made)
+        for one in chosen:
+            outcome.include(one)
+        outcome.ranges[step.first] = sum(map(_fingerprint, chosen))
+        progress(step.done, step.total)
     return outcome
 
 
-def _apply(batch: Sequence[Difference], outcome: Outcome, *, cause: str) -> None:
+def apply(
+    order: Order, *, cause: str, progress: Progress, reason: str = "", seen: Mapping[int, int] | None = None
+) -> Outcome:
+    """Replace what changes, batch by batch. `cause` names the run; with it the replacements are found again, and a run
+    that was cut off counts what it had made. A use is replaced once under one cause.
+
+    `seen`: the ranges as `compare` found them; a range that has come to differ is not begun. Raises GuardRail then,
+    VerificationMismatch when what the ledger holds is not what is told; Unavailable when it cannot decide.
+    """
+    outcome, made = _taken_up(cause)
+    for step in _compared(replace(order, processes=1), outcome):  # a range at a time
+        chosen = _chosen(step, order, outcome, made)
+        if seen is not None and seen.get(step.first, 0) != sum(map(_fingerprint, chosen)):
+            raise GuardRail("charges or prices have changed since they were compared")
+        for begin in range(0, len(chosen), BATCH):
+            progress(step.done - step.size + step.size * begin // len(chosen), step.total)
+            _apply(chosen[begin : begin + BATCH], outcome, cause=cause, reason=reason)
+        progress(step.done, step.total)
+    return outcome
+
+
+def _chosen(step: "_Step", order: Order, outcome: Outcome, made: set[int]) -> list[Difference]:
+    """Those of a range that are to be changed; those of closed periods are told."""
+    chosen = []
+    for one in step.differences:
+        if one.closed and not order.include_closed:
+            outcome.skip(one)
+        elif one.record_id not in made:
+            chosen.append(one)
+    return chosen
+
+
+def _taken_up(cause: str) -> tuple[Outcome, set[int]]:
+    """Where a run begins: with what it made before it was cut off, and the ids of that."""
+    outcome, made = Outcome(), set()
+    for one in replaced_by(cause) if cause else ():
+        outcome.include(one)
+        made.add(one.record_id)
+    return outcome, made
+
+
+def _apply(batch: Sequence[Difference], outcome: Outcome, *, cause: str, reason: str) -> None:
     """One transaction, then a look at what the ledger made of it."""
     at = clock.now()
-    wanted = [Replacement(one.record_id, at if one.closed else one.finish) for one in batch]
-    made = repeated(partial(replace_charges, wanted, cause=cause, at=at), seconds=APPLY_SECONDS)
+    wanted = [Replacement(one.record_id, at if one.closed else one.finish, one.new) for one in batch]
+    made = repeated(partial(replace_charges, wanted, cause=cause, at=at, reason=reason), seconds=APPLY_SECONDS)
+    failpoint("counter.replacing.after_commit")
     by_id = {one.record_id: one for one in batch}
     for one in made:
-        outcome.include(by_id[one.record_id]._replace(old=one.old, new=one.new))
+        found = by_id[one.record_id]._replace(old=one.old, new=one.new)
+        outcome.include(found._replace(supplier_old=one.supplier_old, supplier_new=one.supplier_new))
     outcome.counts["changed_meanwhile"] += len(batch) - len(made)
     _verify(made, cause=cause)
 
@@ -158,7 +220,17 @@ def _verify(made: Sequence[Replaced], *, cause: str) -> None:
         raise VerificationMismatch("the ledger's new transfers do not add up to the differences", cause=cause)
 
 
-def _compared(order: Order, outcome: Outcome, *, progress: Progress) -> Iterator[list[Difference]]:
+class _Step(NamedTuple):
+    """The differences among `size` ids from `first` on; `done` of `total` are done with them."""
+
+    differences: list[Difference]
+    first: int
+    size: int
+    done: int
+    total: int
+
+
+def _compared(order: Order, outcome: Outcome) -> Iterator[_Step]:
     """The differences of each range of ids."""
     ranges = id_ranges(order.scope)
     total = sum(beyond - first for first, beyond in ranges)
@@ -166,9 +238,8 @@ def _compared(order: Order, outcome: Outcome, *, progress: Progress) -> Iterator
     for (first, beyond), found in side_by_side(_Comparing, order.scope, ranges, processes=order.processes):
         outcome.counts["calls"] += found.calls
         outcome.counts["unpriced"] += found.unpriced
-        yield _with_closed(found.differences)
         done += beyond - first
-        progress(done, total)
+        yield _Step(_with_closed(found.differences), first, beyond - first, done, total)
 
 
 def _with_closed(differences: list[Difference]) -> list[Difference]:
@@ -216,12 +287,17 @@ class _Comparing:
         differences = [
             Difference(
                 use.id, use.account_id, self._pricer.parties[use.account_id].accno, use.start, use.finish, use.currency,
-                use.cost, amount,
+                use.cost, amount, use.supplier_cost, self._supplier_cost(use),
             )
             for use, amount in zip(uses, amounts, strict=True)
             if amount is not None and amount != use.cost
         ]  # fmt: skip
         return _Found(len(uses), sum(amount is None for amount in amounts), differences)
+
+    def _supplier_cost(self, use: Charged) -> Decimal | None:
+        """As the charge would be written: a cost that is no longer known stays."""
+        found = self._pricer.cost(use) if use.why.mode == Mode.BY_DECK else None
+        return use.supplier_cost if found is None else found
 
     def _amounts(self, uses: Sequence[Charged]) -> list[Decimal | None]:
         """Calls by deck by the period's tariffs, all else by the item's prices and the account's openings."""

@@ -1,11 +1,14 @@
 """Running the counter: every call bounded, admitted, counted; honest health; a stop that loses nothing."""
 
+import gc
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -28,20 +31,26 @@ from counter.errors import CounterError, CounterUnavailable, Invalid, counter_re
 SERVICE = "counter.CounterService"
 MESSAGE_MAX = 4 << 20
 STREAMS_MAX = 1000
+CHARGING = frozenset({"EndService", "EndServices"})
+CHARGING_THREADS = 64
 QUEUE_PER_THREAD = 16  # what waits beyond that is shed at once: the caller repeats
 HEALTH_SECONDS = 1.0
+YIELD_SECONDS = 0.01
+GARBAGE_AT = 50_000  # new objects; a full batch holds about as many, all of them freed when it is answered
 _log = logging.getLogger(__name__)
 Reply = TypeVar("Reply")
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _UNREADABLE = object()
+_calls, _duration = cache(metrics.counter_calls.labels), cache(metrics.counter_duration.labels)  # few, asked often
 
 
 class _Pool(ThreadPoolExecutor):
     """Threads that know how many calls wait for one of them, and how many are inside."""
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads, thread_name_prefix="counter")
+    def __init__(self, threads: int, name: str) -> None:
+        super().__init__(threads, thread_name_prefix=name)
         self._lock, self.waiting, self.inside = threading.Lock(), 0, 0
+        self._waiting_max = QUEUE_PER_THREAD * threads
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         with self._lock:
@@ -52,22 +61,41 @@ class _Pool(ThreadPoolExecutor):
         with self._lock:
             self.waiting, self.inside = self.waiting - 1, self.inside + 1
         try:
-            return fn(*args, **kwargs)
+            return self._call(fn, *args, **kwargs)
         finally:
             with self._lock:
                 self.inside -= 1
 
+    def _call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        close_old_connections()
+        return fn(*args, **kwargs)
+
     @property
     def is_idle(self) -> bool:
         return not self.waiting and not self.inside
+
+    @property
+    def is_full(self) -> bool:
+        return self.waiting >= self._waiting_max
+
+
+class _PatientPool(_Pool):
+    """Threads that wait for the committers: many, so that batches are large, and without connections of their own."""
+
+    def _call(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            if connection.connection is not None:  # a key or the generation was looked up, which is seldom
+                connection.close()
 
 
 class _Gate(grpc.ServerInterceptor):
     """Sheds what would wait too long, as UNAVAILABLE: the library's own limit answers RESOURCE_EXHAUSTED, which a
     caller reads as "no money". A message that cannot be read is the caller's fault, not ours."""
 
-    def __init__(self, pool: _Pool, *, waiting_max: int) -> None:
-        self._pool, self._waiting_max = pool, waiting_max
+    def __init__(self, pool: _Pool, charging: _Pool) -> None:
+        self._pool, self._charging = pool, charging
         self._handlers: dict[str, Handler] = {}
         _shed.experimental_thread_pool = ThreadPoolExecutor(1, thread_name_prefix="shed")  # type: ignore[attr-defined]
         self._overload: Handler = grpc.unary_unary_rpc_method_handler(_shed)
@@ -75,14 +103,16 @@ class _Gate(grpc.ServerInterceptor):
     def intercept_service(self, continuation: Callable[..., Any], details: grpc.HandlerCallDetails) -> Any:
         if not details.method.startswith(f"/{SERVICE}/"):
             return continuation(details)
-        if self._pool.waiting >= self._waiting_max:
-            metrics.counter_calls.labels(details.method.rpartition("/")[2], "shed").inc()
+        method = details.method.rpartition("/")[2]
+        pool = self._charging if method in CHARGING else self._pool
+        if pool.is_full:
+            _calls(method, "shed").inc()
             return self._overload
         if details.method not in self._handlers:
             found = continuation(details)
             if found is None:
                 return None  # no such method; not remembered, or a stranger could fill the memory
-            self._handlers[details.method] = _tolerant(found)
+            self._handlers[details.method] = _tolerant(found, pool)
         return self._handlers[details.method]
 
 
@@ -90,8 +120,8 @@ def _shed(_: bytes, context: grpc.ServicerContext) -> None:
     refuse(context, CounterUnavailable("too many calls at once"))
 
 
-def _tolerant(handler: Handler) -> Handler:
-    """The same method, which answers INVALID_ARGUMENT to bytes that are no message of its type."""
+def _tolerant(handler: Handler, pool: _Pool) -> Handler:
+    """The same method on these threads, which answers INVALID_ARGUMENT to bytes that are no message of its type."""
 
     parse, behave = handler.request_deserializer, handler.unary_unary
     assert parse is not None
@@ -108,6 +138,7 @@ def _tolerant(handler: Handler) -> Handler:
             refuse(context, Invalid("the message cannot be read"))
         return behave(request, context)
 
+    reply.experimental_thread_pool = pool  # type: ignore[attr-defined]  # where the library looks for it
     return grpc.unary_unary_rpc_method_handler(reply, read, handler.response_serializer)
 
 
@@ -122,7 +153,6 @@ def answered(method: str, context: grpc.ServicerContext, scope: str, ask: Callab
             metrics.counter_repeats.labels(method).inc()
         access = access_of_peer(context.peer(), metadata)
         access.require(scope)
-        close_old_connections()
         reply = ask(access)
         failpoint("counter.grpc.before_reply")
     except PlatformError as refusal:
@@ -135,8 +165,8 @@ def answered(method: str, context: grpc.ServicerContext, scope: str, ask: Callab
     else:
         return reply
     finally:
-        metrics.counter_calls.labels(method, code).inc()
-        metrics.counter_duration.labels(method).observe(time.monotonic() - started)
+        _calls(method, code).inc()
+        _duration(method).observe(time.monotonic() - started)
 
 
 def _require_time(context: grpc.ServicerContext) -> None:
@@ -164,7 +194,7 @@ class Running:
     """A started server: `ports` in the order of its addresses."""
 
     server: grpc.Server
-    pool: _Pool
+    pools: tuple[_Pool, ...]
     health: health.HealthServicer
     ports: list[int]
     stopping: threading.Event
@@ -175,18 +205,27 @@ class Running:
         self.health.enter_graceful_shutdown()
         self.server.stop(settings.COUNTER_GRACE)
         until = time.monotonic() + settings.COUNTER_GRACE
-        while not self.pool.is_idle and time.monotonic() < until:
+        while not all(pool.is_idle for pool in self.pools) and time.monotonic() < until:
             time.sleep(0.01)
         charges.stop(timeout=max(0.1, until - time.monotonic()))
         self.server.stop(0).wait(1)
 
 
+def settle_interpreter() -> None:
+    """For a process that only serves. What is loaded by now stays, and of what a batch makes next to nothing is
+    circular: the collector looks seldom. Many threads wait while one commits: it is not made to yield so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AT, 10, 10)
+    sys.setswitchinterval(YIELD_SECONDS)
+
+
 def start_server(add_service: Callable[[grpc.Server], None], addresses: list[str]) -> Running:
     """Listen on the addresses. Raises ImproperlyConfigured for one that is open to others without TLS."""
-    pool = _Pool(settings.COUNTER_THREADS)
+    pool, charging = _Pool(settings.COUNTER_THREADS, "counter"), _PatientPool(CHARGING_THREADS, "charging")
     server = grpc.server(
         pool,
-        interceptors=[_Gate(pool, waiting_max=QUEUE_PER_THREAD * settings.COUNTER_THREADS)],
+        interceptors=[_Gate(pool, charging)],
         options=[
             ("grpc.max_receive_message_length", MESSAGE_MAX), ("grpc.max_send_message_length", MESSAGE_MAX * 4),
             ("grpc.max_concurrent_streams", STREAMS_MAX),
@@ -198,7 +237,7 @@ def start_server(add_service: Callable[[grpc.Server], None], addresses: list[str
     if settings.COUNTER_REFLECTION:
         reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
     ports = [_listen(server, address) for address in addresses]
-    running = Running(server, pool, health_servicer, ports, threading.Event())
+    running = Running(server, (pool, charging), health_servicer, ports, threading.Event())
     _show_health(running)
     server.start()
     threading.Thread(target=_watch_health, args=(running,), name="health", daemon=True).start()

@@ -1,12 +1,16 @@
-"""What callers say about a use, and the answers they get: plain values on both ends of the wire, no database."""
+"""What callers say about a use, and the answers they get: plain values on both ends of the wire, no database.
+
+What is made for every charge is a struct: twenty times cheaper to make than a frozen dataclass.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+
+class CallFacts(msgspec.Struct, frozen=True, gc=False):
     """What a call is, for charge mode by_deck; "" and None mean not given."""
 
     caller: str = ""
@@ -21,8 +25,7 @@ class CallFacts:
     record_ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceUse:
+class ServiceUse(msgspec.Struct, frozen=True, gc=False):
     """A use that has happened. `start` and `finish` None: not given."""
 
     accno: str
@@ -88,8 +91,7 @@ class StartReceipt:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UseReceipt:
+class UseReceipt(msgspec.Struct, frozen=True, gc=False):
     """The answer of EndService. `balance` and `account_state` are those after this charge, never stored."""
 
     svcno: str

@@ -1,8 +1,8 @@
 """manage.py rerate: price charges again; a dry run says what would change, --what-if asks about another version."""
 
-from collections.abc import Iterator
-from datetime import datetime
-from decimal import Decimal
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,36 @@ from django.core.management.base import CommandParser
 
 from billing_platform.errors import Malformed, ValidationFailed
 from billing_platform.jobs import GuardRail, PlatformCommand, Run
-from billing_platform.sheets import Figure, csv_row
+from billing_platform.kept import ROWS, SUMMARY, keep_result
 from counter.charged import Scope, month_of, narrowed
-from counter.rerating import Difference, Order, Outcome, apply, compare
-from counter.whatif import Question, Report, Row, Tally, what_if
+from counter.rerate_report import (
+    ACCOUNT,
+    RERATING,
+    TOTAL,
+    WHAT_IF,
+    Item,
+    cell,
+    csv_lines,
+    rerating_items,
+    what_if_items,
+)
+from counter.rerating import Order, Outcome, apply, compare
+from counter.whatif import Question, what_if
 
 ADJUST = "adjust"
-NAMES = 3  # columns of the report that are text; the others are figures
 PROCESSES_MAX = 16
-HEADER = (
-    "by", "name", "currency", "calls", "minutes", "revenue_now", "revenue_then", "change", "change_percent",
-    "cost_now", "cost_then", "margin_now", "margin_then", "cost_unknown_now", "cost_unknown_then", "lost", "unpriced",
-)  # fmt: skip
+USES_MAX = 1_000
+SHOWN = 200  # rows of a kind that a page gets; its file has them all
+SHARES = {"compare": 40, "write": 60}
+EXAMPLES = """
+examples:
+  rerate --period 2026-10                                        what would change, by account and in total
+  rerate --period 2026-10 --flag default_rate --apply            charge those anew that had no rate then
+  rerate --period 2026-10 --account C00000017 --format json      one account, for programs
+  rerate --period 2026-10 --include-closed adjust --apply        closed periods too, as adjustments of the open one
+  rerate --period 2026-10 --what-if retail:8 --csv month.csv     what if version 8 had been in force
+A run that was cut off is completed by the same command: what it has charged anew is not touched again.
+"""
 
 
 class Command(PlatformCommand):
@@ -30,16 +48,20 @@ class Command(PlatformCommand):
     moves_money = True
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.epilog, parser.formatter_class = EXAMPLES, RawDescriptionHelpFormatter
         parser.add_argument("--period", required=True, metavar="YYYY-MM", help="the month in which the uses began")
         parser.add_argument("--what-if", default="", metavar="DECK:VERSION", help="a version, drafts too; only reports")
+        parser.add_argument("--organization", default="", metavar="CODE", help="whose accounts; all without it")
         parser.add_argument("--account", action="append", default=[], metavar="ACCNO")
         parser.add_argument("--prefix", action="append", default=[], help="of the number's key: 8621")
         parser.add_argument("--carrier", action="append", default=[], help="as found when the use was charged")
         parser.add_argument("--deck-version", default="", metavar="DECK:VERSION", help="priced by this version")
         parser.add_argument("--flag", action="append", default=[], help="a warning of the charge: default_rate")
+        parser.add_argument("--use", action="append", default=[], type=int, metavar="ID", help="this charged use alone")
         parser.add_argument("--include-closed", choices=[ADJUST], help="adjust closed periods in the open one")
+        parser.add_argument("--reason", default="", help="for the audit trail")
         parser.add_argument("--processes", type=int, default=2)
-        parser.add_argument("--csv", default="", metavar="FILE", help="the whole report of a what-if")
+        parser.add_argument("--csv", default="", metavar="FILE", help="every row of the result, what-if or not")
 
     def work(self, run: Run, options: dict[str, Any]) -> None:
         if not 1 <= options["processes"] <= PROCESSES_MAX:
@@ -47,29 +69,51 @@ class Command(PlatformCommand):
         if options["what_if"]:
             _ask(run, options)
             return
-        if options["csv"]:
-            raise ValidationFailed(errors={"csv": "only with --what-if"})
         order = Order(_scope(options), options["include_closed"] == ADJUST, options["processes"])
-        outcome = compare(order, progress=run.progress)
-        if not run.dry_run and outcome.counts["changed"]:
-            _confirm(order, outcome, options["confirm"])
-            outcome = apply(order, cause=f"rerate:{run.id}", progress=run.progress)
-        _tell(run, outcome)
+        outcome = compare(order, progress=run.progress) if run.dry_run else _apply(run, order, options)
+        run.counts.update({name: count for name, count in outcome.counts.items() if count})
+        for currency in sorted(outcome.totals):
+            run.add_amount(currency, outcome.totals[currency].difference)
+        run.items += rerating_items(outcome)
+        _keep(run, run.items, RERATING, token=order.token(outcome), moved=f"{outcome.moved:f}")
+        if options["csv"]:
+            _write(Path(options["csv"]), csv_lines(run.items, RERATING))
 
     def text_of(self, run: Run) -> str:
-        """Of a what-if a table; else as every command."""
-        if not (run.items and "by" in run.items[0]):
-            return super().text_of(run)
-        lines = ["  ".join(HEADER), *("  ".join(_cell(item[name]) for name in HEADER) for item in run.items)]
-        return "\n".join([*lines, "nothing was changed"])
+        """Counts and a table; of single calls only JSON and the file tell."""
+        asked = bool(run.items) and "revenue_now" in run.items[0]
+        columns = WHAT_IF if asked else tuple(name for name in RERATING if name not in {"use", "start"})
+        rows = [item for item in run.items if asked or item["by"] in {TOTAL, ACCOUNT}]
+        lines = [f"{name}: {count}" for name, count in sorted(run.counts.items())]
+        if rows:
+            lines += ["  ".join(columns), *("  ".join(cell(row.get(name)) for name in columns) for row in rows)]
+        lines += [f"! {error['code']} {error['ref']} {error['message']}" for error in run.errors]
+        lines += (
+            ["nothing was changed" if asked else "dry run: nothing was changed; add --apply"] if run.dry_run else []
+        )
+        return "\n".join(lines)
+
+
+def _apply(run: Run, order: Order, options: dict[str, Any]) -> Outcome:
+    """A look first, so that what is confirmed is what will be; a run that is taken up again goes on where it was."""
+    cause, progress = f"rerate:{run.id}", run.in_steps(SHARES)
+    outcome = compare(order, progress=partial(progress, "compare"), cause=cause)
+    _confirm(order, outcome, options["confirm"])
+    if not outcome.counts["changed"]:
+        return outcome
+    writing = partial(progress, "write")
+    return apply(order, progress=writing, cause=cause, reason=options["reason"], seen=outcome.ranges)
 
 
 def _scope(options: dict[str, Any]) -> Scope:
     if options["deck_version"]:
         _named_version(options["deck_version"])
+    if len(options["use"]) > USES_MAX:
+        raise ValidationFailed(errors={"use": f"at most {USES_MAX}"})
     return narrowed(
-        month_of(options["period"]), accounts=tuple(options["account"]), prefixes=tuple(options["prefix"]),
-        carriers=tuple(options["carrier"]), deck_version=options["deck_version"], flags=tuple(options["flag"]),
+        month_of(options["period"]), organization=options["organization"], accounts=tuple(options["account"]),
+        prefixes=tuple(options["prefix"]), carriers=tuple(options["carrier"]), deck_version=options["deck_version"],
+        flags=tuple(options["flag"]), uses=tuple(options["use"]),
     )  # fmt: skip
 
 
@@ -80,94 +124,47 @@ def _named_version(text: str) -> tuple[str, int]:
     return deck, int(number)
 
 
-# --- what if ----------------------------------------------------------------------------------------------------------
-
-
 def _ask(run: Run, options: dict[str, Any]) -> None:
+    """A what-if: the sums and the largest movers; its file and the page have every row."""
     if not run.dry_run:
         raise ValidationFailed(errors={"apply": "a what-if is never applied: publish the version, then re-rate"})
     deck, version = _named_version(options["what_if"])
     question = Question(_scope(options), deck, version)
     report = what_if(question, processes=options["processes"], progress=run.progress)
-    if options["csv"]:
-        _write(Path(options["csv"]), report)
-    for currency, total in report.totals.items():
+    for currency in sorted(report.totals):
+        total = report.totals[currency]
         run.counts.update(calls=total.calls, lost=total.lost, unpriced=total.unpriced)
         run.add_amount(currency, total.change)
-        run.items.append(_facts(Row("total", "", currency, total)))
-    run.items += [_facts(row) for row in report.movers()]
-
-
-def _write(path: Path, report: Report) -> None:
-    lines = ([_cell(value) for value in _facts(row).values()] for row in report.rows())
-    rows = ([*cells[:NAMES], *map(Figure, cells[NAMES:])] for cells in lines)
-    try:
-        with path.open("w", newline="", encoding="utf-8-sig") as file:
-            file.writelines(csv_row(cells) for cells in ([*HEADER], *rows))
-    except OSError as failure:
-        raise Malformed(f"{path}: {failure.strerror}") from failure
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else str(value)
-
-
-def _facts(row: Row) -> dict[str, object]:
-    """A line of the report, in the order of HEADER."""
-    tally = row.tally
-    values = (
-        row.by, row.name, row.currency, tally.calls, _ratio(tally.seconds, 60), _text(tally.revenue_now),
-        _text(tally.revenue_then), _text(tally.change), _percent(tally), _text(tally.cost_now), _text(tally.cost_then),
-        _text(tally.margin_now), _text(tally.margin_then), tally.unknown_now, tally.unknown_then, tally.lost,
-        tally.unpriced,
-    )  # fmt: skip
-    return dict(zip(HEADER, values, strict=True))
-
-
-def _percent(tally: Tally) -> str | None:
-    """The change of the revenue; None where there was none."""
-    return _ratio(tally.change * 100, tally.revenue_now) if tally.revenue_now else None
-
-
-def _ratio(value: Decimal | int, by: Decimal | int) -> str:
-    return f"{Decimal(value) / by:.2f}"
-
-
-def _text(amount: Decimal) -> str:
-    return f"{amount:f}"
-
-
-# --- re-rating --------------------------------------------------------------------------------------------------------
+    run.items += what_if_items(report, report.movers())
+    rows = what_if_items(report, report.rows())
+    _keep(run, rows, WHAT_IF)
+    if options["csv"]:
+        _write(Path(options["csv"]), csv_lines(rows, WHAT_IF))
 
 
 def _confirm(order: Order, outcome: Outcome, token: str) -> None:
-    """A large difference must be confirmed with the token that this very difference gives."""
-    largest = max((abs(sum_.difference) for sum_ in outcome.totals.values()), default=Decimal(0))
-    if largest > settings.RERATE_CONFIRM_AMOUNT and token != order.token(outcome):
-        raise GuardRail(f"the differences add up to {largest:f}", token=order.token(outcome))
+    """A large difference must be confirmed with the token that this very difference gives; a wrong token never does."""
+    is_large = outcome.moved > settings.RERATE_CONFIRM_AMOUNT
+    if token != order.token(outcome) and (token or is_large):
+        raise GuardRail(f"the differences add up to {outcome.moved:f}", token=order.token(outcome))
 
 
-def _tell(run: Run, outcome: Outcome) -> None:
-    """Counts, sums by currency, the accounts, then the first of the calls."""
-    run.counts.update({name: count for name, count in outcome.counts.items() if count})
-    for currency, sum_ in outcome.totals.items():
-        run.add_amount(currency, sum_.difference)
-    run.items += [
-        {"account": accno, "currency": currency, "calls": sum_.calls, "old": _text(sum_.old), "new": _text(sum_.new),
-         "difference": _text(sum_.difference)}
-        for (accno, currency), sum_ in sorted(outcome.accounts.items())
-    ]  # fmt: skip
-    run.items += list(_calls(outcome.listed))
-    run.items += [call | {"skipped": "closed"} for call in _calls(outcome.skipped)]
+def _keep(run: Run, items: list[Item], columns: tuple[str, ...], **facts: str) -> None:
+    """For the page: what it shows, and every row for its files."""
+    seen: dict[str, int] = {}
+    shown = []
+    for item in items:
+        seen[item["by"]] = seen.get(item["by"], 0) + 1
+        if seen[item["by"]] <= SHOWN:
+            shown.append(item)
+    envelope = run.envelope() | {"items": shown}
+    keep_result(run.id, SUMMARY, {"envelope": envelope, "rows": seen, "columns": columns, **facts})
+    keep_result(run.id, ROWS, items)
 
 
-def _calls(differences: list[Difference]) -> Iterator[dict[str, object]]:
-    for one in differences:
-        yield {
-            "use": str(one.record_id), "account": one.accno, "start": _utc(one.start), "currency": one.currency,
-            "old": _text(one.old), "new": _text(one.new), "difference": _text(one.new - one.old),
-        }  # fmt: skip
-
-
-def _utc(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
+def _write(path: Path, lines: Iterable[str]) -> None:
+    try:
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
+            file.writelines(lines)
+    except OSError as failure:
+        raise Malformed(f"{path}: {failure.strerror}") from failure

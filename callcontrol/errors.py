@@ -79,6 +79,27 @@ class InvalidState(Conflict):
     title = _("The call is not in a state that allows this.")
 
 
+class NothingToDispute(Conflict):
+    """Carries `state` of the call."""
+
+    code = "nothing_to_dispute"
+    title = _("The record of this call is not there yet: there is nothing to dispute.")
+
+
+class DisputeOpen(Conflict):
+    """Carries `dispute`, the open one."""
+
+    code = "dispute_open"
+    title = _("This call is disputed already.")
+
+
+class DisputeClosed(Conflict):
+    """Carries `state` of the dispute."""
+
+    code = "dispute_closed"
+    title = _("This dispute has been answered or withdrawn.")
+
+
 class ProviderError(PlatformError):
     """The platform refused. Carries `provider`, `provider_code`."""
 

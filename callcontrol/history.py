@@ -1,22 +1,21 @@
-"""The history of calls: one filter for the list, its totals, its exports. Times are days in the organisation's zone."""
+"""The history of calls: one filter for the list, its totals, its files. Times are days in the organisation's zone."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from billing_platform import clock
 from billing_platform.errors import NotFound
 from billing_platform.paging import Page, PageRequest
-from billing_platform.sheets import BOM, csv_row
-from callcontrol import numbers, organizations
+from callcontrol import disputes, numbers, organizations
+from callcontrol.charges import LegCharge, charge_facts, read_legs, told_legs
+from callcontrol.disputes import ShownDispute
 from callcontrol.models import Callback, CallbackEvent
 from callcontrol.models.calls import OVER, State
 from callcontrol.screening import visible_calls
@@ -25,6 +24,7 @@ from callcontrol.wording import HEADLINES, ShownCall, Step, rail_of, shown_call
 
 VIEW = "agent_calls"
 DAYS_DEFAULT = 7
+AT_ONCE = 500  # calls that a file reads at a time
 RESULTS = {  # key in the address: label and which calls
     "talked": (gettext_lazy("talked"), Q(answered_at__isnull=False) | Q(billable_seconds__gt=0)),
     "missed": (gettext_lazy("not reached"), Q(rank__gte=OVER, answered_at__isnull=True, billable_seconds__isnull=True)
@@ -83,13 +83,15 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class CallStory:
-    """One call with its rail and everything that is known of its way."""
+    """One call with its rail and everything that is known of its way; each charged leg with its sentence."""
 
     call: ShownCall
     rail: list[Step]
     lines: list[HistoryLine]
     zone: ZoneInfo
     display_to_customer: str
+    disputes: list[ShownDispute]
+    may_dispute: bool
 
 
 def read_filter(query: Mapping[str, str], placer: Placer) -> CallFilter:
@@ -109,7 +111,7 @@ def list_calls(asked: CallFilter, placer: Placer, page: PageRequest) -> Page[Sho
         at, last = datetime.fromisoformat(str(page.after[0])), int(page.after[1])
         rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, id__lt=last))
     found = page.page(list(rows[: page.limit + 1]), lambda row: [row.created_at.isoformat(), row.pk], view=VIEW)
-    return Page([shown_call(row, placer) for row in found.items], found.next_cursor)
+    return Page(_shown(found.items, placer), found.next_cursor)
 
 
 def sum_calls(asked: CallFilter, placer: Placer) -> Totals:
@@ -124,7 +126,7 @@ def sum_calls(asked: CallFilter, placer: Placer) -> Totals:
 
 def read_story(reference: str, placer: Placer) -> CallStory:
     """One call. Raises NotFound for a call of somebody else."""
-    call = Callback.objects.filter(visible_calls(placer), reference=reference).first()
+    call = Callback.objects.select_related("agent").filter(visible_calls(placer), reference=reference).first()
     if call is None:
         raise NotFound
     events = list(CallbackEvent.objects.filter(callback=call).order_by("id")[:200])
@@ -132,45 +134,45 @@ def read_story(reference: str, placer: Placer) -> CallStory:
         HistoryLine(event.at, str(HEADLINES[event.state]), event.get_source_display(), event.raised, event.detail)
         for event in events
     ]
-    rail = rail_of(call, passed=[event.state for event in events if event.raised])
-    zone = organizations.zone_of(placer.organization)
-    return CallStory(shown_call(call, placer), rail, lines, zone, call.display_to_customer)
+    about = disputes.disputes_of(reference, placer)
+    shown = replace(shown_call(call, placer), legs=_told_legs(call), dispute=about[0].state if about else "")
+    return CallStory(
+        shown, rail_of(call, passed=[event.state for event in events if event.raised]), lines,
+        organizations.zone_of(placer.organization), call.display_to_customer, about,
+        shown.is_disputable and disputes.may_dispute(call, placer),
+    )  # fmt: skip
 
 
-def csv_lines(asked: CallFilter, placer: Placer) -> Iterator[str]:
-    """The filter as CSV for a spreadsheet: BOM, zone and filter in the head, cells that look like formulas escaped."""
-    head = [_("Call"), _("Agent"), _("Number"), _("Result"), _("Time"), _("Talked (s)"), _("Cost"), _("Currency")]
-    yield BOM + csv_row([_("Calls from %(since)s to %(until)s") % _bounds(asked), str(asked.zone)])
-    yield csv_row(head)
-    for call in _stream(asked, placer):
-        yield csv_row([
-            call.reference, call.agent_number, call.customer_number, call.outcome,
-            call.created_at.astimezone(asked.zone).isoformat(timespec="seconds"),
-            "" if call.billable_seconds is None else str(call.billable_seconds),
-            "" if call.cost is None else f"{call.cost:f}", call.currency if call.cost is not None else "",
-        ])  # fmt: skip
+def find_visible(references: Sequence[str], placer: Placer) -> set[str]:
+    """Those of these call ids that this reader may see; at most 500 are looked at."""
+    rows = Callback.objects.filter(visible_calls(placer), reference__in=references[:AT_ONCE])
+    return set(rows.values_list("reference", flat=True))
 
 
-def json_lines(asked: CallFilter, placer: Placer) -> Iterator[str]:
-    """The filter as JSON, amounts as decimal text."""
-    yield f'{{"zone":{json.dumps(str(asked.zone))},"from":"{asked.since}","to":"{asked.until}","items":['
-    for place, call in enumerate(_stream(asked, placer)):
-        item = {
-            "id": call.reference, "agent_number": call.agent_number, "customer_number": call.customer_number,
-            "status": call.state, "created_at": call.created_at.isoformat(), "seconds": call.billable_seconds,
-            "cost": None if call.cost is None else f"{call.cost:f}", "currency": call.currency,
-        }  # fmt: skip
-        yield ("," if place else "") + json.dumps(item, ensure_ascii=False)
-    yield "]}"
+def _told_legs(call: Callback) -> tuple[LegCharge, ...]:
+    """The charged legs, when they add up to the cost that the call's own row shows."""
+    legs = told_legs(charge_facts(call)) if call.cost is not None else ()
+    return legs if sum((leg.amount for leg in legs), Decimal(0)) == call.cost else ()
 
 
-def _bounds(asked: CallFilter) -> dict[str, str]:
-    return {"since": str(asked.since), "until": str(asked.until)}
+def stream_calls(asked: CallFilter, placer: Placer) -> Iterator[ShownCall]:
+    """Every call of the filter, for files; read in pieces."""
+    waiting: list[Callback] = []
+    for row in _rows(asked, placer).iterator(chunk_size=AT_ONCE):
+        waiting.append(row)
+        if len(waiting) == AT_ONCE:
+            yield from _shown(waiting, placer)
+            waiting.clear()
+    yield from _shown(waiting, placer)
 
 
-def _stream(asked: CallFilter, placer: Placer) -> Iterator[ShownCall]:
-    for row in _rows(asked, placer).iterator(chunk_size=500):
-        yield shown_call(row, placer)
+def _shown(rows: Sequence[Callback], placer: Placer) -> list[ShownCall]:
+    """Calls with what they cost leg by leg and with their disputes."""
+    legs, states = read_legs(rows), disputes.newest_states(rows)
+    return [
+        replace(shown_call(row, placer), legs=legs.get(row.reference, ()), dispute=states.get(row.pk, ""))
+        for row in rows
+    ]
 
 
 def _rows(asked: CallFilter, placer: Placer) -> "QuerySet[Callback]":

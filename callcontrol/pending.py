@@ -1,10 +1,10 @@
 """Charges and releases that the counter has not heard: kept, and said again under the same reference until it has."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from django.db import transaction
+from msgspec.structs import replace
 
 from billing_platform import clock
 from billing_platform.states import claim

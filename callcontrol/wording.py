@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from callcontrol.advice import advice_for, title_for
-from callcontrol.models import Callback
+from callcontrol.charges import LegCharge
+from callcontrol.models import Callback, Dispute
 from callcontrol.models.calls import OVER, RANKS, State
 from callcontrol.shown import number_shown
 from callcontrol.wishes import Placer
@@ -21,6 +22,11 @@ BADGES = {
     State.CANCELLED: "warn",
     State.EXPIRED: "warn",
     State.UNKNOWN: "warn",
+}
+DISPUTE_BADGES: dict[str, str] = {
+    Dispute.State.OPEN: "warn",
+    Dispute.State.ACCEPTED: "good",
+    Dispute.State.DECLINED: "bad",
 }
 STEPS: tuple[
     tuple[str, "str | Promise", frozenset[str]], ...
@@ -77,7 +83,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class ShownCall:
-    """A call as a page shows it. Cost and hold in `currency`, durations in seconds."""
+    """A call as a page shows it. Cost and hold in `currency`, durations in seconds.
+
+    Lists of the history add the charged legs and the state of the newest dispute.
+    """
 
     reference: str
     customer_number: str
@@ -102,6 +111,25 @@ class ShownCall:
     cost: Decimal | None
     currency: str
     record_id: str
+    legs: tuple[LegCharge, ...] = ()
+    dispute: str = ""
+
+    @property
+    def dispute_label(self) -> str:
+        return str(Dispute.State(self.dispute).label) if self.dispute else ""
+
+    @property
+    def dispute_badge(self) -> str:
+        return DISPUTE_BADGES.get(self.dispute, "")
+
+    @property
+    def has_record_page(self) -> bool:
+        return self.record_id.isdecimal()
+
+    @property
+    def is_disputable(self) -> bool:
+        """Its record is there, and no dispute about it is open."""
+        return not self.live and self.recorded_at is not None and self.dispute != Dispute.State.OPEN
 
 
 def shown_call(call: Callback, placer: Placer) -> ShownCall:

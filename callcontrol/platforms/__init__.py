@@ -36,6 +36,11 @@ def find_platform(code: str) -> Platform | None:
     return _platform(row) if row is not None else None
 
 
+def find_address(code: str) -> str:
+    """Where our account with this platform leads; "" without one."""
+    return PlatformAccount.objects.filter(code=code).values_list("base_url", flat=True).first() or ""
+
+
 def sealed_credentials(credentials: dict[str, str]) -> bytes:
     """As stored: JSON, encrypted."""
     return sealed_secret(json.dumps(credentials, sort_keys=True))

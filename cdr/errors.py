@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from billing_platform.errors import Conflict, NotFound, Unauthenticated, ValidationFailed
+from billing_platform.errors import Conflict, Forbidden, NotFound, PlatformError, Unauthenticated, ValidationFailed
 
 
 class RecordNotFound(NotFound):
@@ -36,3 +36,46 @@ class RecordChanged(Conflict):
 
     code, retryable = "record_changed", True
     title = _("The record was changed in this moment.")
+
+
+class RecordingNotFound(NotFound):
+    code = "recording_not_found"
+    title = _("This call has no recording.")
+
+
+class RecordingGone(PlatformError):
+    code, http_status, grpc_status = "recording_gone", 410, "NOT_FOUND"
+    title = _("The platform no longer keeps this recording.")
+
+
+class RecordingTooLarge(PlatformError):
+    """Carries `limit`, bytes."""
+
+    code, http_status, grpc_status = "recording_too_large", 502, "OUT_OF_RANGE"
+    title = _("The recording is too large to be played here.")
+
+
+class RecordingUnreachable(PlatformError):
+    """No answer, none that is sound, or an address that we do not go to."""
+
+    code, http_status, grpc_status, retryable = "recording_unreachable", 502, "UNAVAILABLE", True
+    title = _("The recording cannot be fetched from the platform right now.")
+
+
+class RerateNotFound(NotFound):
+    """Also one of another organisation, and one whose result is no longer kept."""
+
+    code = "rerate_not_found"
+    title = _("There is no such re-rating, or its result is no longer kept.")
+
+
+class RerateNotApplicable(Conflict):
+    """Not a dry run that came to its end and found something; dry runs are kept for a day."""
+
+    code = "rerate_not_applicable"
+    title = _("Nothing can be applied here: ask with a new dry run first.")
+
+
+class SecondPersonNeeded(Forbidden):
+    code = "second_person_needed"
+    title = _("This moves more than one person may decide: somebody else has to apply it.")

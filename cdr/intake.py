@@ -29,7 +29,7 @@ from cdr.figures import Stored, count_settled, count_stored
 from cdr.filters import Decision
 from cdr.history import Change, Review
 from cdr.judging import current_terms, judge
-from cdr.matching import dispute_window, find_our_calls, provider_of, row_of
+from cdr.matching import dispute_window, find_our_calls, find_providers, row_of
 from cdr.messages import Rejection, quarantine_reason
 from cdr.models import CallDetail
 from cdr.numbering import new_ids
@@ -166,15 +166,15 @@ def _count_written(cases: Sequence[_Case]) -> None:
 def _cases(entries: Sequence[Entry]) -> list[_Case]:
     """Match each record with our own calls and its provider, and make its row. At most 1,000 records."""
     messages = [(entry.delivery, entry.message) for entry in entries if entry.message is not None]
-    calls = find_our_calls(messages)
+    calls, providers, numbers = find_our_calls(messages), find_providers(messages), new_ids(len(entries))
     cases = []
-    for entry, (delivery, message), call, number in zip(entries, messages, calls, new_ids(len(entries)), strict=True):
-        try:
-            provider = provider_of(delivery, message)
-        except TooManyProviders as refusal:
-            entry.outcome = rejected(Rejection(refusal.code, str(refusal.title)))
+    for entry, (delivery, message), call, provider_id, number in zip(
+        entries, messages, calls, providers, numbers, strict=True
+    ):
+        if provider_id is None:
+            entry.outcome = rejected(Rejection(TooManyProviders.code, str(TooManyProviders.title)))
             continue
-        row = row_of(message, delivery, provider, number=number, call=call)
+        row = row_of(message, delivery, provider_id, number=number, call=call)
         cases.append(_Case(entry, row, row.key, row))
     return cases
 

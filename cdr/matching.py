@@ -8,7 +8,7 @@ from django.conf import settings
 from callcontrol.matching import CallSought, PlacedCall, find_calls
 from cdr.deliveries import Delivery
 from cdr.messages import CallMessage, Rejection
-from cdr.providers import ProviderFacts, sender_of
+from cdr.providers import find_senders
 from cdr.records import CallRow, call_key
 from cdr.repeats import START_ASSUMED
 from rating.numbers import dialling
@@ -43,10 +43,18 @@ def _key(number: str) -> str:
     return read_number(number, dialling.anywhere()).key
 
 
-def provider_of(delivery: Delivery, message: CallMessage) -> ProviderFacts:
-    """Who sent it: the webhook's provider, or the organisation's own sender of that name. Raises TooManyProviders."""
-    provider = delivery.received.provider
-    return sender_of(delivery.received.organization, message.provider) if provider is None else provider
+def find_providers(messages: Sequence[tuple[Delivery, CallMessage]]) -> list[int | None]:
+    """Who sent each: the webhook's provider, or the organisation's own sender of that name; None: one too many."""
+    senders = (_sender(*one) for one in messages if one[0].received.provider is None)
+    own = find_senders(list(dict.fromkeys(senders)))  # in their order: the first ones named are taken
+    return [
+        own.get(_sender(delivery, message)) if delivery.received.provider is None else delivery.received.provider.id
+        for delivery, message in messages
+    ]
+
+
+def _sender(delivery: Delivery, message: CallMessage) -> tuple[str, str]:
+    return delivery.received.organization, message.provider
 
 
 def foreign_claim(delivery: Delivery, message: CallMessage) -> Rejection | None:
@@ -58,14 +66,14 @@ def foreign_claim(delivery: Delivery, message: CallMessage) -> Rejection | None:
 
 
 def row_of(
-    message: CallMessage, delivery: Delivery, provider: ProviderFacts, *, number: int, call: PlacedCall | None
+    message: CallMessage, delivery: Delivery, provider_id: int, *, number: int, call: PlacedCall | None
 ) -> CallRow:
     """The row that the message makes, before it is judged. Our own call brings what only we know, and its key."""
     known = (message.start_time, message.a_answer_time, message.answer_time, message.end_time)
     start = next((time for time in known if time is not None), delivery.received_at)
     warnings = message.warnings if message.start_time is not None else (*message.warnings, START_ASSUMED)
     row = CallRow(
-        id=number, start_time=start, provider_id=provider.id, provider_call_id=message.provider_call_id,
+        id=number, start_time=start, provider_id=provider_id, provider_call_id=message.provider_call_id,
         leg=message.leg, part=message.part, call_type=message.call_type or "unknown", caller=message.caller,
         called=message.called, display_number=message.display_number, organization=delivery.received.organization,
         a_answer_time=message.a_answer_time, answer_time=message.answer_time, end_time=message.end_time,

@@ -9,8 +9,11 @@ from billing_platform.auth import audience
 from billing_platform.doors import CallerRequest, door
 from billing_platform.models import Role
 from callcontrol.charge_check import context_of
+from callcontrol.disputes import disputes_about
 from callcontrol.wishes import placer_of
-from cdr import wording
+from cdr import recording_api, wording
+from cdr.rerating.pages import ASKERS
+from cdr.rerating.question import Question
 from cdr.schedule import CHINA
 from cdr.story import SEES_ALL, SEES_COST, RecordStory, read_story
 
@@ -39,6 +42,9 @@ def record_page(request: CallerRequest, record_id: int) -> HttpResponse:
         if record.accno and ACCOUNT_READERS & roles
         else "",
         "explain_link": _explain_link(story) if SEES_ALL & roles else "",
+        "rerate_link": _rerate_link(story) if ASKERS.roles & roles else "",
+        "disputes": disputes_about(record.call_id, organization=record.organization),
+        "hears": bool(record.recording_url and recording_api.LISTENERS.roles & roles),
         "agent_link": reverse("agent_call", args=[record.call_id]) if record.call_id else "",
     }
     response = render(request, "cdr/record.html", context)
@@ -57,3 +63,12 @@ def _explain_link(story: RecordStory) -> str:
         "duration": record.billable_seconds,
     }  # fmt: skip
     return f"{reverse('rating_explain')}?{urlencode(asked)}"
+
+
+def _rerate_link(story: RecordStory) -> str:
+    """The page of re-rating, asked about this charge alone: it counts in the month in which the talk began."""
+    record = story.record
+    if story.charge is None or record.answer_time is None or record.service_record_id is None:
+        return ""
+    month = f"{record.answer_time.astimezone(CHINA):%Y-%m}"
+    return f"{reverse('cdr_rerate')}?{Question(month, use=str(record.service_record_id)).query}"

@@ -4,20 +4,19 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from billing_platform import clock
 from billing_platform.auth import Caller, hashed_secret, inside_networks
 from billing_platform.trail import record_act
 from billing_platform.webhooks import opened_secret, sealed_secret
-from cdr.errors import TooManyProviders
 from cdr.models import Provider
 
 KEPT_SECONDS = 30.0  # a revoked token or a changed row acts within this time
@@ -52,64 +51,90 @@ class ProviderFacts:
         return [opened_secret(sealed) for sealed, until in self.secrets if until is None or at < until]
 
 
-class _Kept:
-    """Provider rows by what they are asked for, each with the monotonic instant until which it may be believed."""
+Value = TypeVar("Value")
+Sender = tuple[str, str]  # organisation and name
+
+
+class _Kept(Generic[Value]):
+    """What was read by what it was asked for, each with the monotonic instant until which it may be believed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rows: dict[tuple[str, ...], tuple[ProviderFacts | None, float]] = {}
+        self._read: dict[tuple[str, str], tuple[Value, float]] = {}
 
-    def get(self, asked: tuple[str, ...], read: Callable[[], ProviderFacts | None]) -> ProviderFacts | None:
-        kept = self._rows.get(asked)
-        if kept is None or kept[1] < time.monotonic():
-            kept = (read(), time.monotonic() + KEPT_SECONDS)
-            with self._lock:
-                if len(self._rows) > KEPT_MAX:
-                    self._rows.clear()
-                self._rows[asked] = kept
-        return kept[0]
+    def find(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Value]:
+        """Those of the asked that are remembered."""
+        now = time.monotonic()
+        kept = ((name, self._read.get(name)) for name in asked)
+        return {name: entry[0] for name, entry in kept if entry is not None and now < entry[1]}
+
+    def get(self, asked: tuple[str, str], read: Callable[[], Value]) -> Value:
+        """What is remembered, else what is read now."""
+        found = self.find([asked])
+        return found[asked] if asked in found else self.keep(asked, read())
+
+    def keep(self, asked: tuple[str, str], value: Value) -> Value:
+        with self._lock:
+            if len(self._read) > KEPT_MAX:
+                self._read.clear()
+            self._read[asked] = value, time.monotonic() + KEPT_SECONDS
+        return value
 
     def forget(self) -> None:
-        self._rows.clear()
+        self._read.clear()
 
 
-_kept = _Kept()
+_providers, _senders = _Kept["ProviderFacts | None"](), _Kept[int]()
 
 
 def forget_providers() -> None:
     """Drop what this process remembers (a row was changed here)."""
-    _kept.forget()
+    _providers.forget()
+    _senders.forget()
 
 
 def find_hook(code: str) -> ProviderFacts | None:
     """The provider behind a webhook's code."""
-    return _kept.get(("hook", code), lambda: _read(_HOOKS.filter(code=code, enabled=True)))
+    return _providers.get(("hook", code), lambda: _read(_HOOKS.filter(code=code, enabled=True)))
 
 
 def find_provider(provider_id: int) -> ProviderFacts | None:
     """The provider with this id, enabled or not."""
-    return _kept.get(("id", str(provider_id)), lambda: _read(Provider.objects.filter(pk=provider_id)))
+    return _providers.get(("id", str(provider_id)), lambda: _read(Provider.objects.filter(pk=provider_id)))
 
 
-def sender_of(organization: str, name: str) -> ProviderFacts:
-    """The organisation's own sender of this name; the first record makes its row. Raises TooManyProviders."""
-    found = _kept.get(("sender", organization, name), lambda: _read_or_make_sender(organization, name))
-    return cast("ProviderFacts", found)
+def find_senders(senders: Sequence[Sender]) -> dict[Sender, int]:
+    """The provider rows of organisations' own senders: one question for all that this process does not remember.
+
+    The first record makes its sender's row; a sender beyond SENDERS_MAX of its organisation is missing.
+    """
+    found = _senders.find(senders)
+    missing = [sender for sender in senders if sender not in found]
+    stored = _read_senders(missing) if missing else {}
+    for sender in missing:
+        number = stored.get(sender) or _make_sender(*sender)
+        if number is not None:
+            found[sender] = _senders.keep(sender, number)
+    return found
 
 
-def _read_or_make_sender(organization: str, name: str) -> ProviderFacts | None:
-    rows = Provider.objects.filter(platform="native", organization=organization)
-    found = _read(rows.filter(code=name))
-    if found is not None:
-        return found
-    if rows.count() >= SENDERS_MAX:
-        raise TooManyProviders(limit=SENDERS_MAX)
-    try:
-        with transaction.atomic():
-            Provider.objects.create(code=name, platform="native", organization=organization, zone="UTC")
-    except IntegrityError:
-        pass  # another process was first: its row is as good
-    return _read(rows.filter(code=name))
+def _read_senders(senders: Sequence[Sender]) -> dict[Sender, int]:
+    rows = Provider.objects.filter(
+        platform=Provider.Platform.NATIVE, organization__in={organization for organization, _name in senders},
+        code__in={name for _organization, name in senders},
+    )  # fmt: skip
+    return {(row[0], row[1]): row[2] for row in rows.values_list("organization", "code", "pk")}
+
+
+def _make_sender(organization: str, name: str) -> int | None:
+    """The row of a new sender, whoever of several processes is first; None when there are too many."""
+    native = Provider.objects.filter(platform=Provider.Platform.NATIVE, organization=organization)
+    if native.count() >= SENDERS_MAX:
+        return None
+    row, _made = Provider.objects.get_or_create(
+        code=name, platform=Provider.Platform.NATIVE, organization=organization, defaults={"zone": "UTC"}
+    )
+    return row.pk
 
 
 def _read(rows: "QuerySet[Provider]") -> ProviderFacts | None:

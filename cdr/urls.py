@@ -2,10 +2,12 @@
 
 from django.urls import path, re_path
 
-from cdr import api, hooks
+from cdr import api, hooks, recording_api
 
 urlpatterns = [
     path("cdrs", api.cdrs_view, name="cdrs"),
+    path("cdrs/recordings", recording_api.recordings_view, name="cdr_recordings"),
+    path("cdrs/<int:record_id>/recording", recording_api.recording_view, name="cdr_recording"),
     path("cdrs/<int:record_id>", api.record_view, name="cdr"),
     path("cdrs/<int:record_id>/explain", api.explain_view, name="cdr_explain"),
     re_path(

@@ -1,7 +1,8 @@
-"""Finance (财务): the account page today; closing the books and vouchers have their place here.
+"""Finance (财务): the accounts' pages today; closing the books and vouchers have their place here.
 
-Face: the pages under /finance/. Reads through the ledger's functions and fact views, moves money only by calling
-ledger.funding and ledger.adjustments, the same functions as the REST doors.
-Invariants: money moves only after a rehearsal of the same code was shown and the account number was typed; another
+Face: the pages under /finance/; alerts.tell_alerts, which turns the events about accounts into notices. Reads through
+the functions and fact views of the rooms below, moves money, limits and states only by calling the ledger's functions,
+the same as the REST doors and the command.
+Invariants: nothing is done before a rehearsal of the same code was shown and the account number was typed; another
 organisation's account is not there.
 """

@@ -3,7 +3,7 @@
 The rehearsal runs the real posting and takes it back, so its figures and its refusals are those of the act itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,19 +15,23 @@ from django.utils.translation import gettext as _
 from billing_platform.auth import Caller
 from billing_platform.errors import ValidationFailed
 from billing_platform.money import AmountUnreadable, parse_amount
-from billing_platform.trail import record_act
 from billing_platform.transactions import repeated
-from ledger import accounts, adjustments, funding
+from ledger import accounts, adjustments, funding, limits
 from ledger.accounts import Account
 from ledger.adjustments import Adjustment
 from ledger.amounts import require_amount
 from ledger.funding import Funding
+from ledger.limits import Limits, WaitingLimits
 from ledger.posting import Posted
 
 MONEY_SECONDS = 8.0
 REFERENCE_MAX, REASON_MAX = 100, 300
 TOP_UP, ADJUSTMENT = "top_up", "adjustment"
 COUNTERPARTS = {TOP_UP: "settlement", ADJUSTMENT: "adjustment"}
+STANDINGS: dict[str, Callable[..., Account]] = {
+    "suspend": accounts.suspend_account,
+    "resume": accounts.resume_account,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,19 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Credit limit and warning threshold, both 0 or more, in the account's currency."""
+class LimitsIntent:
+    """Other limits, and why."""
 
-    credit_limit: Decimal
-    warning_threshold: Decimal
+    limits: Limits
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsRehearsal:
+    """What other limits would do: the account as it would be, and whether a second person has to decide."""
+
+    after: Account
+    needs_second_person: bool
 
 
 def read_intent(kind: str, form: Mapping[str, str]) -> Intent:
@@ -95,28 +107,54 @@ def carry_out(intent: Intent, account: Account, *, by: Caller, at: datetime) -> 
     return repeated(partial(move, wanted), seconds=MONEY_SECONDS, repeat_cut=True)
 
 
-def read_limits(form: Mapping[str, str]) -> Limits:
+def read_limits(form: Mapping[str, str]) -> LimitsIntent:
     """Raises ValidationFailed naming every field that is wrong."""
     errors: dict[str, list[str]] = {}
     values = [_limit(form.get(field, ""), errors, field=field) for field in ("credit_limit", "warning_threshold")]
+    reason = _text(form, "reason", REASON_MAX, errors)
     if errors:
         raise ValidationFailed(errors=errors)
-    return Limits(*values)
+    return LimitsIntent(Limits(*values), reason)
 
 
-@transaction.atomic(durable=True)  # the limits and the trail of who set them
-def set_limits(account: Account, limits: Limits, *, by: Caller, reason: str) -> Account:
-    """Change both limits; the account's state follows. Raises AccountNotFound, AccountClosed."""
-    changed = accounts.set_limits(
-        account.accno, credit_limit=limits.credit_limit, warning_threshold=limits.warning_threshold
-    )
-    change = [
-        {"credit_limit": f"{state.credit_limit:f}", "warning_threshold": f"{state.warning_threshold:f}"}
-        for state in (account, changed)
-    ]
-    target = "billingaccount", account.accno
-    record_act(by, "account.limits", target=target, change=(change[0], change[1]), reason=reason)
-    return changed
+def rehearse_limits(intent: LimitsIntent, account: Account) -> LimitsRehearsal:
+    """Set them and take it back. Raises what the act would raise."""
+    with transaction.atomic():
+        wanted = intent.limits
+        after = accounts.set_limits(
+            account.accno, credit_limit=wanted.credit_limit, warning_threshold=wanted.warning_threshold
+        )
+        transaction.set_rollback(True)
+    return LimitsRehearsal(after, limits.needs_second_person(account, wanted))
+
+
+def set_limits(intent: LimitsIntent, account: Account, *, by: Caller) -> Account | WaitingLimits:
+    """The act itself; more credit than one person may give waits for a second one."""
+    if limits.needs_second_person(account, intent.limits):
+        return limits.request_limits(account.accno, intent.limits, by=by, reason=intent.reason)
+    return limits.change_limits(account.accno, intent.limits, by=by, reason=intent.reason)
+
+
+def read_reason(form: Mapping[str, str]) -> str:
+    """Raises ValidationFailed for none, or a longer one than is kept."""
+    errors: dict[str, list[str]] = {}
+    reason = _text(form, "reason", REASON_MAX, errors)
+    if errors:
+        raise ValidationFailed(errors=errors)
+    return reason
+
+
+def rehearse_standing(act: str, account: Account) -> Account:
+    """Suspend or resume and take it back: the account as it would be. Raises what the act would raise."""
+    with transaction.atomic():
+        after = STANDINGS[act](account.accno)
+        transaction.set_rollback(True)
+    return after
+
+
+def change_standing(act: str, account: Account, *, by: Caller, reason: str) -> Account:
+    """Suspend or resume; doing it twice is doing it once. Raises AccountClosed."""
+    return STANDINGS[act](account.accno, by=by, reason=reason)
 
 
 def _amount(text: str, errors: dict[str, list[str]], *, field: str) -> Decimal:

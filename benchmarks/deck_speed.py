@@ -29,11 +29,11 @@ from billing_platform.auth import Caller  # noqa: E402
 from billing_platform.runs import GuardRail  # noqa: E402
 from rating.caching.live import calendars, compiled_versions  # noqa: E402
 from rating.call import Call  # noqa: E402
-from rating.decks import approve_version  # noqa: E402
 from rating.engine import price_call, single_deck_tariff  # noqa: E402
 from rating.importing.imports import ImportOrder, ImportReceipt, apply_import  # noqa: E402
 from rating.models import Deck, DeckVersion  # noqa: E402
 from rating.numbers.carriers import carrier_of  # noqa: E402
+from rating.proposals import approve_version  # noqa: E402
 from rating.segments import NumberContext, read_number  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent

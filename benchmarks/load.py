@@ -45,55 +45,81 @@ class Outcome:
     first_error: str = ""
 
 
-def call_record(run: str, number: int, at: datetime) -> dict[str, str]:
-    """A callback that ended just now."""
-    talked = 20 + number % 100
-    return {
-        "provider": "bench", "provider_call_id": f"{run}-{number}", "call_type": "callback", "caller": "13800000001",
-        "called": f"139{number % 100_000_000:08d}", "start_time": (at - timedelta(seconds=talked + 12)).isoformat(),
-        "answer_time": (at - timedelta(seconds=talked)).isoformat(), "end_time": at.isoformat(),
-        "hangup_cause": "normal_clearing", "hangup_by": "customer",
-    }  # fmt: skip
-
-
 class Sender:
     """Builds requests; every body is made before its clock starts."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.number, self.random = plan, 0, random.Random(plan.run)
         self.keys = iter(plan.keys)
-        self.at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
+        self.calls = [_call_of(plan.run, at, talked=20 + n) for n in range(100)]
+        self.between = "\n" if plan.ndjson else ", "
+        kind = "application/x-ndjson" if plan.ndjson else "application/json"
+        self.head = (
+            f"{plan.method} {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: %d\r\napikey: %s\r\n\r\n"
+        )
 
     def request(self) -> bytes:
         """The next request; raises StopIteration when each key has had its one."""
         plan = self.plan
         key = next(self.keys) if plan.each_key_once else self.random.choice(plan.keys)
-        body = self._body() if plan.method == "POST" else b""
-        kind = "application/x-ndjson" if plan.ndjson else "application/json"
-        head = (
-            f"{plan.method} {plan.path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n"
-            f"apikey: {key}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+        body = self._body() if plan.method == "POST" else ""
+        return (self.head % (len(body), key) + body).encode()
 
-    def _body(self) -> bytes:
-        records = [call_record(self.plan.run, self.number + n, self.at) for n in range(self.plan.records)]
+    def _body(self) -> str:
+        numbers = range(self.number, self.number + self.plan.records)
         self.number += self.plan.records
-        if self.plan.ndjson:
-            return "\n".join(json.dumps(record) for record in records).encode()
-        return json.dumps(records[0] if self.plan.records == 1 else records).encode()
+        records = self.between.join([self.calls[n % 100] % (n, n % 100_000_000) for n in numbers])
+        return records if self.plan.records == 1 or self.plan.ndjson else f"[{records}]"
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, bytes]:
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    status = int(head[9:12])
-    length = 0
-    for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-length:"):
-            length = int(line[15:])
-    body = await reader.readexactly(length) if length else b""
-    return status, body
+def _call_of(run: str, at: datetime, *, talked: int) -> str:
+    """A callback of so many seconds that ended just now; its number and the called one are still open."""
+    return json.dumps({
+        "provider": "bench", "provider_call_id": f"{run}-%d", "call_type": "callback", "caller": "13800000001",
+        "called": "139%08d", "start_time": (at - timedelta(seconds=talked + 12)).isoformat(),
+        "answer_time": (at - timedelta(seconds=talked)).isoformat(), "end_time": at.isoformat(),
+        "hangup_cause": "normal_clearing", "hangup_by": "customer",
+    })  # fmt: skip
+
+
+class Connection(asyncio.Protocol):
+    """One kept connection with one request at a time: as little work as an exchange can be."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, found, body = self.received.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = head.lower().partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
+        if not length:
+            self.connection_lost(ValueError(f"an answer without a length: {self.received[:300]!r}"))
+        elif len(body) == int(length):
+            self.answer.set_result((int(head[9:12]), body))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error or ConnectionError("closed by the server"))
+
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        self.received, self.answer = b"", asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self.answer
+
+
+async def _connected(plan: Plan) -> Connection:
+    _transport, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", plan.port)
+    return connection
 
 
 def _note(outcome: Outcome, plan: Plan, status: int, body: bytes, milliseconds: float) -> None:
@@ -106,26 +132,26 @@ def _note(outcome: Outcome, plan: Plan, status: int, body: bytes, milliseconds: 
 
 
 async def _closed(plan: Plan, sender: Sender, outcome: Outcome, until: float) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", plan.port, limit=16 << 20)
+    connection = await _connected(plan)
     while time.monotonic() < until or plan.each_key_once:
         try:
             request = sender.request()
         except StopIteration:
             break
         started = time.monotonic()
-        status, body = await _exchange(reader, writer, request)
+        status, body = await connection.ask(request)
         _note(outcome, plan, status, body, (time.monotonic() - started) * 1000)
-    writer.close()
+    connection.transport.close()
 
 
 async def _open(plan: Plan, sender: Sender, outcome: Outcome, take: Callable[[], float | None]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", plan.port, limit=16 << 20)
+    connection = await _connected(plan)
     while (intended := take()) is not None:
         request = sender.request()
         await asyncio.sleep(max(0.0, intended - time.monotonic()))
-        status, body = await _exchange(reader, writer, request)
+        status, body = await connection.ask(request)
         _note(outcome, plan, status, body, (time.monotonic() - intended) * 1000)
-    writer.close()
+    connection.transport.close()
 
 
 async def drive(plan: Plan) -> Outcome:

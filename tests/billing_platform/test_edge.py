@@ -99,6 +99,11 @@ def test_compressed_bodies_are_415() -> None:
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("address", ["/agent/calls/a%00b/", "/finance/accounts/%00/", "/healthz?x=%00"])
+def test_an_address_with_nul_is_refused_before_anybody_reads_it(address: str, db: None) -> None:
+    assert Client(raise_request_exception=False).get(address).status_code == 400
+
+
 def test_every_answer_carries_the_strict_headers() -> None:
     headers = Client().get("/say-id").headers
 

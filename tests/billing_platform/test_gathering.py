@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from billing_platform import gathering
 from billing_platform.errors import Unavailable
 from billing_platform.gathering import Gatherer
 
@@ -84,6 +85,42 @@ def test_what_waits_while_one_commits_goes_together_and_each_gets_its_own(counte
 
     assert [len(batch) for batch in counter.batches] == [1, 40]
     assert others == {item: item * 2 for item in range(100, 140)}
+
+
+def test_those_who_came_together_are_waited_for(counter: Counter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "WAIT_SECONDS", 60.0)
+    gatherer = Gatherer("test", counter.commit, weight_max=100, threads=1)
+    counter.open.clear()
+    first = ask_all(gatherer, [0])
+    assert counter.entered.acquire(timeout=10)
+    others = ask_all(gatherer, range(1, 9))
+    wait_for_queue(gatherer, 8)
+    counter.open.set()
+    join(first)
+    join(others)
+
+    some = ask_all(gatherer, range(20, 23))
+    wait_for_queue(gatherer, 3)
+    rest = ask_all(gatherer, range(30, 35))
+    join(some)
+    join(rest)
+
+    assert [len(batch) for batch in counter.batches] == [1, 8, 8]
+
+
+def test_nobody_is_waited_for_longer_than_a_moment(counter: Counter) -> None:
+    gatherer = Gatherer("test", counter.commit, weight_max=100, threads=1)
+    counter.open.clear()
+    first = ask_all(gatherer, [0])
+    assert counter.entered.acquire(timeout=10)
+    others = ask_all(gatherer, range(1, 9))
+    wait_for_queue(gatherer, 8)
+    counter.open.set()
+    join(first)
+    join(others)
+
+    assert gatherer.submit(21) == 42
+    assert counter.batches[-1] == [21]
 
 
 def test_a_batch_is_bounded_by_weight_and_a_heavy_one_goes_alone(counter: Counter) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -87,7 +89,7 @@ def test_apply_is_no_dry_run_and_arguments_are_kept_without_secrets() -> None:
     code, printed = call("--format", "json", "--apply", "--account", "token=abcdef")
 
     assert (code, json.loads(printed)["dry_run"]) == (0, False)
-    assert JobRun.objects.get().arguments == ["--account=token=***", "--apply=True", "--confirm="]
+    assert JobRun.objects.get().arguments == ["--account=token=***", "--apply"]
 
 
 def test_text_is_for_people() -> None:
@@ -181,15 +183,45 @@ def test_progress_is_seen_from_elsewhere_while_the_work_is_uncommitted() -> None
         run.progress(512, 1000)
         connection.rollback()
         connection.set_autocommit(True)
-        seen = JobRun.objects.get().counts
+        seen = JobRun.objects.get()
 
-    assert seen == {"done": 512, "total": 1000}
+    assert (seen.done, seen.total, seen.per_cent, seen.state) == (512, 1000, 51, "running")
+    assert seen.log[0].endswith("51 % 512/1000")
+
+
+def test_a_runs_log_is_masked_keeps_its_last_lines_and_never_asks_the_busy_connection(
+    monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    with job_run("import") as run:
+        monkeypatch.setattr(clock, "RESYNC_SECONDS", -1)  # the clock would ask each time, in the middle of a COPY too
+        with django_assert_num_queries(0):
+            for number in range(60):
+                run.fail("no_rate", f"no rate for 13800138000, token=abc{number}", ref=f"c-{number}")
+            logging.getLogger("elsewhere").warning("slow %s", "\x00answer")
+            Thread(target=logging.getLogger("elsewhere").warning, args=("another run",)).start()
+
+    lines = JobRun.objects.get().log
+    assert (len(lines), lines[-1][9:]) == (50, "WARNING slow answer")
+    assert lines[-2][9:] == "no_rate c-59 no rate for 138****8000, token=***"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_steps_tell_their_own_rows_and_the_share_of_the_whole() -> None:
+    with job_run("import") as run:
+        progress = run.in_steps({"read": 60, "write": 40})
+        told = []
+        for step, done, total in (("read", 500, 1000), ("read", 1000, 1000), ("write", 3, 8)):
+            progress(step, done, total)
+            told.append(JobRun.objects.values_list("step", "done", "total", "per_cent").get())
+
+    assert told == [("read", 500, 1000, 30), ("read", 1000, 1000, 60), ("write", 3, 8, 75)]
+    assert JobRun.objects.get().per_cent == 100
 
 
 def told(stream: io.StringIO, *, total: int) -> list[str]:
     progress = Progress(stream, job="import")
     for done in range(total + 1):
-        progress.show(done, total)
+        progress.show("", done, total, done * 100 // total)
     progress.end()
     return stream.getvalue().splitlines()
 
@@ -217,9 +249,10 @@ def test_on_a_terminal_progress_is_one_bar() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_run_whose_process_is_gone_becomes_interrupted_and_a_busy_one_stays() -> None:
     gone = JobRun.objects.create(job="import", started_at=clock.now() - timedelta(minutes=5))
-    young = JobRun.objects.create(job="import", started_at=clock.now() - timedelta(seconds=30))
+    young = JobRun.objects.create(job="import", started_at=clock.now() - timedelta(seconds=5))
+    clock.set_test_instant(clock.now() - timedelta(minutes=5))
     with job_run("import") as busy:
-        JobRun.objects.filter(pk=busy.id).update(started_at=clock.now() - timedelta(minutes=5))
+        clock.set_test_instant(None)
         closed = close_stale_runs()
 
     states = dict(JobRun.objects.values_list("pk", "state"))
@@ -268,7 +301,7 @@ def test_ctrl_c_and_sigterm_leave_an_interrupted_run(slow_command: "subprocess.P
 
 
 def test_a_killed_run_is_found_within_a_minute(slow_command: "subprocess.Popen[str]") -> None:
-    JobRun.objects.update(started_at=clock.now() - timedelta(seconds=61))
+    JobRun.objects.update(started_at=clock.now() - timedelta(seconds=11))
     while_alive = close_stale_runs()
 
     slow_command.kill()

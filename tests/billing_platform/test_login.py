@@ -151,6 +151,22 @@ def test_the_frame_shows_what_the_roles_may_open(roles: tuple[str, ...], seen: s
     assert {"user-menu", "logout", "organization"} <= shown
 
 
+@pytest.mark.parametrize(
+    ("page", "entry"),
+    [
+        ("/", ["nav-call"]), ("/agent/", ["nav-call"]), ("/agent/calls/", ["nav-calls"]),
+        ("/agent/disputes/", ["nav-calls"]), ("/notices/", []), ("/no-such-page/", []),
+    ],
+)  # fmt: skip
+def test_the_menu_names_the_entry_that_a_page_belongs_to(page: str, entry: list[str]) -> None:
+    client = Client()
+    client.force_login(person("olga", "agent"))
+
+    menu = client.get(page).content.decode()
+
+    assert re.findall(r'data-testid="(nav-[a-z]+)" aria-current="page"', menu) == entry
+
+
 def test_logout_is_a_post_and_ends_the_session() -> None:
     client = Client()
     client.force_login(person("olga", "agent"))

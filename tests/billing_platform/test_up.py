@@ -42,7 +42,7 @@ class Up:
 
     def end(self, with_signal: signal.Signals) -> int:
         self.popen.send_signal(with_signal)
-        return self.popen.wait(30)
+        return self.popen.wait(60)
 
     def status_of(self, path: str) -> int:
         connection = HTTPConnection(urlsplit(self.ready["url"]).netloc, timeout=5)
@@ -113,9 +113,9 @@ def test_second_up_on_the_same_state_is_refused(platform, var_dir):
 def test_what_dies_is_started_again(platform):
     os.kill(platform.ready["pids"]["web"], signal.SIGKILL)
     os.kill(platform.ready["pids"]["postgres"], signal.SIGKILL)
-    assert wait_until(lambda: is_gone(platform.ready["pids"]["web"]), seconds=5)
+    assert wait_until(lambda: is_gone(platform.ready["pids"]["web"]), seconds=30)
 
-    assert wait_until(lambda: platform.status_of("/readyz") == 200, seconds=30)
+    assert wait_until(lambda: platform.status_of("/readyz") == 200, seconds=60)
 
 
 def test_kill_9_leaves_nothing_and_the_next_start_is_stopped_in_order(platform, var_dir):
@@ -126,7 +126,7 @@ def test_kill_9_leaves_nothing_and_the_next_start_is_stopped_in_order(platform, 
 
     try:
         assert again.status_of("/readyz") == 200
-        assert wait_until(lambda: all(map(is_gone, platform.ready["pids"].values())), seconds=10)
+        assert wait_until(lambda: all(map(is_gone, platform.ready["pids"].values())), seconds=30)
         assert (var_dir / "secrets" / "secret_key").read_text() == secret
     finally:
         assert again.end(signal.SIGTERM) == 0
@@ -142,7 +142,7 @@ def test_child_that_keeps_ending_is_tried_less_and_less_often(tmp_path):
             crew.revive()
             return crew.most_fallen() == (spec, 3)
 
-        assert wait_until(has_fallen_three_times, seconds=10)
+        assert wait_until(has_fallen_three_times, seconds=30)
 
     assert spec.log_path.read_text() == "again\n" * 3
 

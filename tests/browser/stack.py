@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -24,11 +25,12 @@ from billing_platform.webhooks import sealed_secret
 from cdr.models import Provider
 from tests.callcontrol.cast import make_platform, make_services
 from tests.callcontrol.simulated import KEY, SECRET, TOKEN, Simulator, running
-from tests.processes import ROOT, start_counter, wait_until
+from tests.processes import ROOT, START_SECONDS, start_counter, wait_until
 
 SPEED = 6  # a call lasts 3 to 5 s, every state long enough to be seen
 Size = tuple[int, int]
 WIDE, NARROW = (1280, 860), (360, 740)
+PATIENCE_MS = 30_000  # for a click or a navigation; a passing test does not wait
 SERIOUS = {"serious", "critical"}
 
 
@@ -49,14 +51,56 @@ class Site:
         settings.COUNTER_ADDRESS = before
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a browser's windows have in common."""
+
+    language: str
+    size: Size
+    dark: bool
+
+
+class Browsers:
+    """Browsers for tests, one after the other in the same: making one, and its process, takes half a second.
+
+    The next test finds no cookie and nothing stored; only the files that every page loads are still there.
+    """
+
+    def __init__(self, chromium: Browser, url: str) -> None:
+        self._chromium, self._url = chromium, url
+        self._free: dict[Look, list[BrowserContext]] = defaultdict(list)
+
+    def lend(self, look: Look) -> BrowserContext:
+        return self._free[look].pop() if self._free[look] else self._made(look)
+
+    def take_back(self, look: Look, context: BrowserContext) -> None:
+        keeper, *pages = context.pages
+        for page in pages:
+            page.close()
+        context.clear_cookies()
+        wire = context.new_cdp_session(keeper)
+        wire.send("Storage.clearDataForOrigin", {"origin": self._url, "storageTypes": "all"})
+        wire.detach()
+        self._free[look].append(context)
+
+    def _made(self, look: Look) -> BrowserContext:
+        context = self._chromium.new_context(
+            base_url=self._url, viewport={"width": look.size[0], "height": look.size[1]}, locale=look.language,
+            color_scheme="dark" if look.dark else "light", reduced_motion="reduce",
+        )  # fmt: skip
+        context.set_default_timeout(PATIENCE_MS)
+        context.new_page()  # keeps the process
+        return context
+
+
 @dataclass
 class Stack:
     """The site and the windows that a test has open on it."""
 
-    browser: Browser
+    browsers: Browsers
     site: Site
     page_errors: list[str] = field(default_factory=list)
-    _contexts: list[BrowserContext] = field(default_factory=list)
+    _lent: list[tuple[Look, BrowserContext]] = field(default_factory=list)
 
     def window(
         self,
@@ -64,16 +108,13 @@ class Stack:
         *,
         path: str = "/",
         language: str = "en",
-        size: tuple[int, int] = WIDE,
+        size: Size = WIDE,
         dark: bool = False,
     ) -> Page:
         """A window of a browser of its own, logged in as the user."""
-        context = self.browser.new_context(
-            base_url=self.site.url, viewport={"width": size[0], "height": size[1]}, locale=language,
-            color_scheme="dark" if dark else "light", reduced_motion="reduce",
-        )  # fmt: skip
-        context.set_default_timeout(8000)
-        self._contexts.append(context)
+        look = Look(language, size, dark)
+        context = self.browsers.lend(look)
+        self._lent.append((look, context))
         cookies = {"django_language": language} | ({"sessionid": session_of(user)} if user else {})
         context.add_cookies([{"name": name, "value": value, "url": self.site.url} for name, value in cookies.items()])
         return self.tab(context, path)
@@ -91,8 +132,8 @@ class Stack:
             self.page_errors.append(text)
 
     def close_windows(self) -> None:
-        while self._contexts:
-            self._contexts.pop().close()
+        while self._lent:
+            self.browsers.take_back(*self._lent.pop())
 
     def calls_at_the_platform(self, customer: str) -> list[Any]:
         """The platform's own truth about calls to a number."""
@@ -155,7 +196,7 @@ def running_web(port: int, directory: Path, **variables: str) -> Iterator[None]:
     with (directory / "web.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        wait_until(lambda: _answers(port), seconds=30, what=f"a web server, see {directory / 'web.log'}")
+        wait_until(lambda: _answers(port), seconds=START_SECONDS, what=f"a web server, see {directory / 'web.log'}")
         yield
     finally:
         process.terminate()
@@ -174,7 +215,7 @@ def free_port() -> int:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as response:
             return bool(json.load(response))
     except (OSError, ValueError):
         return False

@@ -8,16 +8,18 @@ from playwright.sync_api import Page, expect
 
 from callcontrol.models import Callback, NumberListEntry
 from callcontrol.pending import resubmit_pending_uses
+from rating import tariffs
+from rating.explain import explain
 from tests.browser.calls import make_call
 from tests.browser.stack import NARROW, Stack, by, overflow, serious_faults
-from tests.callcontrol.cast import AGENT_NUMBER, Tenant, make_tenant
+from tests.callcontrol.cast import AGENT_NUMBER, CALLBACK, Tenant, make_tenant
 from tests.processes import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 TYPED, DIALLED = "021-60001234", "02160001234"
 S1_BYTES_MAX = 150 * 1024
-CALL_MS = 12_000  # a call of the simulator and its record
+CALL_MS = 40_000  # a call of the simulator and its record
 
 
 def rail(page: Page, step: str, look: str) -> None:
@@ -63,6 +65,10 @@ def test_price_balance_and_how_long_it_lasts_stand_there_before_the_call(stack: 
         TYPED,
     )
     assert by(page, "quote-rate").get_attribute("data-amount") == quoted["price_per_minute"] == "0.18"
+    tariffs.refresh()
+    legs = [{"leg": leg, "destination": number, "duration": 60} for leg, number in (("a", AGENT_NUMBER), ("b", TYPED))]
+    asked = {"tenant": tenant.organization, "category": CALLBACK, "subject": tenant.accno, "legs": legs}
+    assert Decimal(explain(asked)["amount"]) == Decimal("0.18")
     assert by(page, "balance").get_attribute("data-amount") == "88.40"
     assert by(page, "quote-lasts").get_attribute("data-seconds") == str(491 * 60)  # 88.40 / 0.18
     assert by(page, "quote-longest").get_attribute("data-seconds") == str(quoted["max_seconds"])
@@ -275,6 +281,7 @@ def test_the_first_load_is_light(stack: Stack):
     tenant = make_tenant(balance="5.00")
     sizes: list[int] = []
     fresh = stack.window(tenant.agent.user, path="/healthz")
+    fresh.context.new_cdp_session(fresh).send("Network.clearBrowserCache")
     fresh.on("requestfinished", lambda request: sizes.append(sum(
         request.sizes()[part] for part in ("responseBodySize", "responseHeadersSize")
     )))  # fmt: skip

@@ -15,7 +15,7 @@ from rating.models import Deck, DeckVersion
 from tests.browser.stack import NARROW, WIDE, Size, Stack, by, overflow, serious_faults
 from tests.rating.deck_files import ADMIN, make_deck
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 ZONE = ZoneInfo("Asia/Shanghai")
 COLUMNS = "prefix,destination,rate,first_increment,next_increment,band,cost_rate"

@@ -16,7 +16,7 @@ from tests.browser.stack import NARROW, Stack, by, overflow, serious_faults
 from tests.cast import make_deck, price_by, publish_deck
 from tests.processes import wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PAGE = "/admin/rating/explain/"
 COLUMNS = "prefix,destination,rate,first_increment,next_increment,band,connect_fee"
@@ -50,7 +50,7 @@ def open_when_known(stack: Stack, who: User, deck: str, *, version: int = 1, lan
     answer = f"{PAGE}?number=13800138000&deck={deck}&format=json"
     wait_until(
         lambda: f'"version": {version}' in page.request.get(answer).text(),
-        seconds=8,
+        seconds=30,
         what=f"version {version} is known",
     )
     return page

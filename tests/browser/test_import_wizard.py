@@ -17,7 +17,7 @@ from rating.models import Deck, DeckImport
 from tests.browser.stack import NARROW, WIDE, Size, Stack, by, overflow, serious_faults
 from tests.rating.deck_files import ADMIN, csv_of, make_deck
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 ZONE = ZoneInfo("Asia/Shanghai")
 COLUMNS = "prefix,destination,rate,first_increment,next_increment"
@@ -119,7 +119,7 @@ def test_what_is_no_deck_file_is_refused_with_a_word(stack: Stack):
     assert not DeckImport.objects.filter(deck=deck, job_id__isnull=False).exists()
 
 
-def test_a_file_is_left_and_found_again(stack: Stack):
+def test_a_file_is_left_and_found_again_and_the_bell_tells_its_end(stack: Stack):
     deck = retail()
     page = stack.window(person(), path=f"/admin/rating/deck/{deck.pk}/import/")
     upload(page, csv_of("010,0.13,60,6"))
@@ -129,10 +129,25 @@ def test_a_file_is_left_and_found_again(stack: Stack):
 
     page.goto(f"/admin/rating/deck/{deck.pk}/import/")
     expect(by(page, f"import-{story.pk}")).to_have_attribute("data-state", "received")
+    page.goto("/ops/jobs/")
+    expect(by(page, "job-row")).to_have_attribute("data-state", "waiting")
+    by(page, "job-link").click()
+    expect(by(page, "job-cancel")).to_be_visible()
+    expect(by(page, "bell-badge")).to_be_hidden()
     check_import(story.pk)
-    page.reload()
-    by(page, f"import-{story.pk}").get_by_role("link").click()
+    # The page asks by itself; the panel that comes has ended.
+    expect(by(page, "job")).to_have_attribute("data-state", "done")
+    expect(by(page, "job")).to_have_attribute("data-per-cent", "100")
+    expect(by(page, "job-said")).not_to_be_empty()
+    expect(page.locator('[data-testid="count"][data-name="raised"]')).to_have_attribute("data-value", "1")
 
+    page.reload()
+    expect(by(page, "bell")).to_have_attribute("data-unread", "1")
+    by(page, "bell").click()
+    by(page, "notice-open").click()
+    expect(by(page, "subject")).to_be_visible()
+    expect(by(page, "bell-badge")).to_be_hidden()
+    by(page, "subject").click()
     expect(by(page, "diff-raised")).to_have_attribute("data-count", "1")
 
 

@@ -8,7 +8,7 @@ from billing_platform.models import Membership, Role
 from tests.browser.stack import NARROW, Stack, by, overflow, serious_faults
 from tests.callcontrol.cast import make_tenant
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PASSWORD = "correct-horse-battery"
 

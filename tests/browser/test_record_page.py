@@ -10,13 +10,19 @@ from playwright.sync_api import Locator, Page, expect
 
 from billing_platform import clock
 from billing_platform.auth import issue_key
-from billing_platform.models import Membership, Role
+from billing_platform.job_commands import run_command
+from billing_platform.models import JobRun, Membership, Role
+from billing_platform.templatetags.figures import plain
 from cdr.models import CallRecord
+from cdr.repriced import take_repriced
+from ledger.accounts import read_account
+from rating import tariffs
 from tests.browser.stack import NARROW, Stack, by, overflow, serious_faults
 from tests.callcontrol.cast import Tenant, make_tenant
+from tests.cast import make_deck, price_by
 from tests.cdr.desk import call
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 _numbers = count(1)
 
@@ -78,3 +84,55 @@ def test_narrow_windows_and_accessibility(stack: Stack, *, dark: bool):
 
     expect(by(page, "body")).to_contain_text("138****0002")
     assert (overflow(page), serious_faults(page)) == (0, [])
+
+
+def test_from_the_call_to_its_re_rating_and_back(stack: Stack):
+    """By keyboard, in a narrow dark window: what would change, apply, and the call's page has both amounts."""
+    tenant = make_tenant(balance="10.00")
+    record = post(tenant, seconds=95)
+    make_dearer(tenant)
+    finance, auditor = person(tenant, Role.FINANCE), person(tenant, Role.AUDITOR)
+    page = stack.window(finance, path=f"/cdr/{record.pk}/", size=NARROW, language="zh-hans", dark=True)
+
+    by(page, "rerate-link").press("Enter")
+    expect(by(page, "use")).to_have_value(str(record.service_record_id))
+    by(page, "ask").press("Enter")
+    expect(by(page, "job")).to_have_attribute("data-state", "waiting")
+    assert (overflow(page), serious_faults(page)) == (0, [])
+    run_command(latest_run())
+    expect(by(page, "result")).to_have_attribute("data-state", "done")  # by itself
+    assert (overflow(page), serious_faults(page)) == (0, [])
+    read = stack.window(auditor, path=page.url.removeprefix(stack.site.url))
+    assert amounts(read, "total-old") == amounts(page, "total-old") == [plain(record.cost)]
+    expect(by(read, "apply")).to_have_count(0)
+    assert serious_faults(read) == []
+
+    by(page, "apply-reason").fill("价格有误")
+    by(page, "confirm").fill("2000-01")
+    by(page, "confirm").press("Enter")
+    expect(by(page, "confirm-error")).to_be_visible()
+    by(page, "confirm").fill(by(page, "period").input_value())
+    by(page, "confirm").press("Enter")
+    expect(by(page, "job")).to_have_attribute("data-state", "waiting")
+    run_command(latest_run())
+    page.reload()
+
+    expect(by(page, "applied")).to_be_visible()
+    total = Decimal(amounts(page, "total-new")[0] or "")
+    assert total == Decimal(10) - read_account(tenant.account.id).balance > record.cost
+    take_repriced()
+    page.goto(f"/cdr/{record.pk}/")
+    assert [Decimal(one or "") for one in amounts(page, "ledger-sum")] == [total]
+    assert amounts(page, "old-cost") == [plain(record.cost)]
+
+
+def make_dearer(tenant: Tenant) -> None:
+    """The customer's leg costs 0.50 a minute in place of 0.12, since ever."""
+    make_deck(f"dearer-{tenant.organization}", ",0.50,60,60")
+    price_by(f"dearer-{tenant.organization}", label="callback.b", organization=tenant.organization, accno=tenant.accno)
+
+
+def latest_run() -> int:
+    """The run that the page has just asked for; a worker would take it up."""
+    tariffs.refresh()
+    return JobRun.objects.filter(job="rerate").latest("id").pk

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET, TOKEN = "key-1", "a shared secret", "token-1"
 ACK = (200, b'{"result":"accepted","cdr_id":"1"}')
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 30
 SPEED = 400
 references = (f"cb-{number}" for number in count(1))
 

@@ -100,7 +100,7 @@ def test_late_answer_comes_after_the_whole_call(simulator: Simulator, hooks: Hoo
         (proof(b"{}", secret="another"), "other secret"),
         (proof(b"{ }"), "other body"),
         (proof(b"{}", age_seconds=900), "too old"),
-        (proof(b"{}", age_seconds=-900), "from the future"),
+        (proof(b"{}", age_seconds=-86_400), "from the future"),
         (proof(b"{}") | {"X-Key": "key-2"}, "other key"),
         (proof(b"{}") | {"X-Signature": "t=1"}, "half a proof"),
     ],

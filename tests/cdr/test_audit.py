@@ -94,18 +94,19 @@ def test_cards_are_for_those_who_repair(desk: Desk) -> None:
     assert cards(Caller("person", roles=frozenset({Role.AGENT.value}))) == []
 
 
-def operator(role: Role = Role.OPS) -> Client:
+def operator(role: Role = Role.OPS, *, organization: str = "demo") -> Client:
     user = User.objects.create(username=f"person{User.objects.count()}", is_staff=True)
-    Membership.objects.create(user=user, organization="demo", role=role)
+    Membership.objects.create(user=user, organization=organization, role=role)
     client = Client(headers={"Accept-Language": "en"})
     client.force_login(user)
     return client
 
 
 def test_operator_rotates_a_token_and_it_works_at_once(desk: Desk) -> None:
-    platform = make_platform(make_sender().organization)
+    organization = make_sender().organization
+    platform = make_platform(organization)
 
-    page = operator().post(
+    page = operator(organization=organization).post(
         "/admin/cdr/provider/", {"action": "new_token", "_selected_action": [platform.row.pk], "index": 0}
     )
 
@@ -145,10 +146,10 @@ def test_review_item_is_done_by_an_operator_only(desk: Desk) -> None:
     item = ReviewItem.objects.get(organization=sender.organization)
     asked = {"action": "mark_done", "_selected_action": [item.pk], "index": 0}
 
-    operator(Role.FINANCE).post("/admin/cdr/reviewitem/", asked)
+    operator(Role.FINANCE, organization=sender.organization).post("/admin/cdr/reviewitem/", asked)
     item.refresh_from_db()
     before = item.state
-    operator().post("/admin/cdr/reviewitem/", asked)
+    operator(organization=sender.organization).post("/admin/cdr/reviewitem/", asked)
     item.refresh_from_db()
 
     assert (before, item.state) == ("open", "done")

@@ -1,11 +1,8 @@
 """A process that dies between the two transactions: the delivery is there, and its records are made from it, once."""
 
 import json
-import os
 import signal
-import sys
 from datetime import UTC, timedelta
-from subprocess import run as run_program
 
 import msgspec
 import pytest
@@ -21,7 +18,7 @@ from cdr.takeup import take_up_deliveries
 from tests.cdr.desk import Desk, Sender, call, make_sender
 from tests.cdr.hooks import make_platform
 from tests.ledger_facts import assert_books_clean
-from tests.processes import ROOT
+from tests.processes import send
 
 PROGRAM = """
 import sys, django
@@ -36,6 +33,12 @@ Client().post("/api/v1/cdrs", sys.stdin.buffer.read(), content_type="application
 def later() -> None:
     """Half a minute and more has passed: whoever was at work on a delivery is gone."""
     clock.set_test_instant(clock.now() + timedelta(seconds=31))
+
+
+def post_elsewhere(desk: Desk, sender: Sender, body: object, *, failpoints: str) -> int:
+    """Post in a process of its own; answers its exit status."""
+    words = ["-c", PROGRAM, desk.counter.ready["address"], sender.key]
+    return send(words, given=json.dumps(body).encode(), env={"FAILPOINTS": failpoints}).end()[0]
 
 
 def received(sender: Sender, *records: object) -> Received:
@@ -77,12 +80,7 @@ def test_kill_at_any_moment_leaves_one_charge_each(desk: Desk, moment: str) -> N
     records = [call(seconds=95), call(seconds=30), call(seconds=None)]
     hit = "@2" if moment.endswith("mid_batch") else ""
 
-    died = run_program(
-        [sys.executable, "-c", PROGRAM, desk.counter.ready["address"], sender.key],
-        input=json.dumps(records).encode(), cwd=ROOT, timeout=60, check=False,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "billing_platform.settings", "FAILPOINTS": f"{moment}:kill9{hit}"},
-    )  # fmt: skip
-    assert died.returncode == -signal.SIGKILL
+    assert post_elsewhere(desk, sender, records, failpoints=f"{moment}:kill9{hit}") == -signal.SIGKILL
     assert sender.records == []
     later()
     take_up_deliveries()
@@ -98,12 +96,7 @@ def test_kill_before_the_commit_promises_nothing(desk: Desk) -> None:
     sender = make_sender()
     record = call(seconds=30)
 
-    run_program(
-        [sys.executable, "-c", PROGRAM, desk.counter.ready["address"], sender.key],
-        input=json.dumps(record).encode(), cwd=ROOT, timeout=60, check=False,
-        env=os.environ
-        | {"DJANGO_SETTINGS_MODULE": "billing_platform.settings", "FAILPOINTS": "cdr.intake.before_commit:kill9"},
-    )  # fmt: skip
+    post_elsewhere(desk, sender, record, failpoints="cdr.intake.before_commit:kill9")
 
     assert not Delivery.objects.filter(organization=sender.organization).exists()
     assert sender.post(record).json()["result"] == "accepted"

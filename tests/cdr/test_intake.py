@@ -3,6 +3,11 @@
 import json
 from datetime import timedelta
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from cdr import providers
 from cdr.models import CallDetail, CallRecord, Delivery, FilterDecision, OpenDelivery, ReviewItem
 from tests.cdr.desk import NDJSON, Desk, an_hour_ago, call, make_sender, text
 
@@ -246,3 +251,30 @@ def test_account_in_debt_is_charged_all_the_same(desk: Desk) -> None:
 
     assert (told["state"], sender.balance) == ("charged", "-0.14")
     assert "overdrawn" in sender.records[0].warnings
+
+
+def test_senders_of_a_batch_are_asked_for_together(desk: Desk) -> None:
+    sender = make_sender()
+    names = [(sender.organization, f"pbx{n}") for n in range(20)]
+    made = providers.find_senders(names)
+    providers.forget_providers()
+
+    with CaptureQueriesContext(connection) as asked:
+        again = providers.find_senders(names)
+        remembered = providers.find_senders(names)
+
+    assert len(asked) == 1
+    assert again == remembered == made
+    assert len(set(made.values())) == 20
+
+
+def test_one_provider_name_too_many_is_refused_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "SENDERS_MAX", 2)
+    sender = make_sender()
+    sender.post(call(provider="one"))
+
+    told = sender.post([call(provider=name) for name in ("two", "three", "one")]).json()
+
+    assert [item["result"] for item in told["items"]] == ["accepted", "rejected", "accepted"]
+    assert told["items"][1]["code"] == "too_many_providers"
+    assert (len(sender.records), sender.balance) == (3, "99.28")

@@ -13,6 +13,7 @@ from django.test import Client
 from billing_platform import clock
 from billing_platform.models import Membership, Role
 from cdr.models import CallRecord
+from cdr.schedule import CHINA
 from counter import metering
 from counter.metered import Submission
 from counter.models import ServiceRecord
@@ -243,3 +244,14 @@ def test_later_deliveries_and_hostile_text_are_shown_harmlessly(desk: Desk) -> N
     assert len(values(html, "delivery", "data-delivery")) == 2
     assert values(html, "detail", "data-kind") == ["update"]
     assert "<script>alert" not in html
+
+
+def test_who_may_ask_for_a_re_rating_is_led_to_it(desk: Desk) -> None:
+    sender = make_sender(deck="main")
+    record = posted(sender, seconds=95)
+    asked = f"/cdr/rerate/?period={record.answer_time.astimezone(CHINA):%Y-%m}&amp;use={record.service_record_id}"
+
+    for role in (Role.RATE_ADMIN, Role.OPS, Role.FINANCE):
+        assert values(page_of(sender, record, role), "rerate-link", "href") == [asked]
+    for role in (Role.SUPERVISOR, Role.AUDITOR, Role.PLATFORM_ADMIN):
+        assert values(page_of(sender, record, role), "rerate-link", "href") == []

@@ -3,20 +3,12 @@ from collections.abc import Iterator
 import pytest
 
 from billing_platform import clock
-from billing_platform.auth import forget_keys
-from counter import access, client, items
-from rating import tariffs
-from tests.counter.told import breaches
+from tests.counter.told import breaches, look_afresh
 
 
 @pytest.fixture(autouse=True)
 def _fresh_look() -> Iterator[None]:
-    """What this process remembers comes from the test before."""
-    items._cache.read_at = float("-inf")
-    access._trees.clear()
-    tariffs.refresh()
-    forget_keys()
-    client.forget_payers()
+    look_afresh()
     yield
     clock.set_test_instant(None)
 

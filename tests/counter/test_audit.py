@@ -12,7 +12,8 @@ from billing_platform.oracle import looking_since
 from counter.audit import use_findings
 from counter.models import ServiceItem, ServicePrice, ServiceRecord
 from ledger.reversals import Reversal, reverse_transfers
-from rating.decks import Publication, revert_deck
+from rating.copies import revert_deck
+from rating.decks import Publication
 from rating.models import CalendarDay, Carrier, NumberSegment
 from tests import cast
 from tests.counter.told import NOON, call, end, end_one, start, stop_clock, use

@@ -1,6 +1,11 @@
 """Charges made are priced again by today's tariffs: what changes is reversed and charged anew, nothing is edited."""
 
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
 from io import StringIO
@@ -12,26 +17,38 @@ from django.db import connection
 from billing_platform import clock, closing
 from billing_platform.closing import Closed
 from billing_platform.models import AuditEntry, OutboxEvent
+from billing_platform.runs import GuardRail
+from counter.charged import month_of
 from counter.models import QuotaUse, ReplacedCharge, ServicePrice, ServiceRecord
-from counter.replacing import replace_charges
+from counter.replacing import Replacement, replace_charges
+from counter.rerating import Order, apply, compare
 from ledger.models import Transfer
 from rating.assignments import assign_deck
 from tests import cast
-from tests.counter.told import NOON, call, end, end_one, money, stop_clock, transfers_of_uses, use
+from tests.counter.prices import supplier_deck
+from tests.counter.told import NOON, call, end, end_one, look_afresh, money, stop_clock, transfers_of_uses, use
+from tests.processes import ROOT
 
 pytestmark = pytest.mark.usefixtures("books")
 
 
-@pytest.fixture
-def acme(books):
+@pytest.fixture(scope="module")
+def prices(module_database):
+    """An account and its decks, for all of these stories; what a story adds is rolled back."""
+    look_afresh()
     account = cast.acme()
     cast.make_item("voice", "by_deck", opened_for=(account,))
     cast.make_deck("flat", "021,0.12,60,60", "13,0.30,60,60", "00852,0.60,60,60", "95,0.20,60,60")
     cast.make_deck("cheap", "021,0.10,60,60", "13,0.30,60,60", "00852,0.50,60,60", "95,0.10,60,60")
     cast.make_deck("default", ",0.60,60,60")
     cast.price_by("flat", label="voice", organization="acme")
-    stop_clock(NOON)
     return account
+
+
+@pytest.fixture
+def acme(prices, books):
+    stop_clock(NOON)
+    return prices
 
 
 def rerate(*arguments, period="2026-03"):
@@ -72,10 +89,12 @@ def test_a_dry_run_tells_every_difference_and_changes_nothing(acme):
 
     assert (code, told["dry_run"], told["counts"]) == (0, True, {"calls": 2, "changed": 1})
     assert Decimal(told["amounts"]["CNY"]) == Decimal("-0.04")
-    by_account, one = told["items"]
-    assert (by_account["account"], by_account["calls"]) == (acme.accno, 1)
-    assert [Decimal(one[name]) for name in ("old", "new", "difference")] == [
-        Decimal("0.24"), Decimal("0.20"), Decimal("-0.04")]  # fmt: skip
+    total, by_account, one = told["items"]
+    assert [item["by"] for item in told["items"]] == ["total", "account", "call"]
+    assert (by_account["account"], by_account["calls"], total["calls"]) == (acme.accno, 1, 1)
+    for item in (total, by_account, one):
+        assert [Decimal(item[name]) for name in ("old", "new", "difference")] == [
+            Decimal("0.24"), Decimal("0.20"), Decimal("-0.04")]  # fmt: skip
     assert footprint() == before
 
 
@@ -145,14 +164,16 @@ def test_calls_by_the_default_rate_get_the_rate_that_was_missing(acme):
     [
         (("--account", "ACCNO"), 3), (("--prefix", "8621"), 1), (("--prefix", "852"), 1), (("--prefix", "8610"), 0),
         (("--deck-version", "flat:1"), 3), (("--deck-version", "flat:2"), 0), (("--carrier", "CMCC"), 0),
-        (("--prefix", "8621", "--prefix", "852"), 2),
+        (("--prefix", "8621", "--prefix", "852"), 2), (("--organization", "acme"), 3), (("--organization", "beta"), 0),
+        (("--use", "FIRST"), 1), (("--use", "FIRST", "--prefix", "852"), 0),
     ],
 )  # fmt: skip
 def test_the_scope_narrows(acme, condition, changed):
     end(*(use(acme, "voice", number, 60, call=call(number)) for number in ("02160001234", "0085221234567", "95588")))
     cheaper()
 
-    told = rerate(*(acme.accno if one == "ACCNO" else one for one in condition))[1]
+    named = {"ACCNO": acme.accno, "FIRST": str(ServiceRecord.objects.earliest("id").pk)}
+    told = rerate(*(named.get(one, one) for one in condition))[1]
 
     assert told["counts"].get("changed", 0) == changed
 
@@ -217,6 +238,40 @@ def test_large_differences_are_confirmed_first(acme, settings):
     token = told["errors"][0]["ref"].rpartition("token=")[2]
     assert rerate("--apply", "--confirm", token)[0] == 0
     assert ServiceRecord.objects.get().cost == Decimal("0.1")
+
+
+def test_the_token_is_that_of_each_difference_and_not_of_their_sum(acme):
+    """Two prices change so that the calls together come out the same: another thing than what was confirmed."""
+    end(use(acme, "voice", "c1", 60, call=call()), use(acme, "voice", "c2", 60, call=call("95588")))
+    cheaper()
+    order, silent = Order(month_of("2026-03")), (lambda done, total: None)
+    token = order.token(compare(order, progress=silent))
+    cast.make_deck("other", "021,0.02,60,60", "95,0.18,60,60")
+    cast.price_by("other", label="voice", organization="acme")
+    before = footprint()
+
+    assert rerate("--apply", "--confirm", token)[0] == 4
+    assert footprint() == before
+    cheaper()
+    assert rerate("--apply", "--confirm", token)[1]["amounts"] == {"CNY": "-0.120000"}
+
+
+def test_a_price_that_changes_while_it_is_written_is_not_charged(acme):
+    """What was compared is what is written: range by range, and call by call."""
+    end_one(use(acme, "voice", "c1", 60, call=call()))
+    record = ServiceRecord.objects.get()
+    cheaper()
+    order, silent = Order(month_of("2026-03")), (lambda done, total: None)
+    seen = compare(order, progress=silent).ranges
+    cast.make_deck("free", "021,0,60,60")
+    cast.price_by("free", label="voice", organization="acme")
+    before = footprint()
+
+    with pytest.raises(GuardRail):
+        apply(order, cause="rerate:7", progress=silent, seen=seen)
+    wanted = Replacement(record.pk, record.finish_at, Decimal("0.10"))
+    assert replace_charges([wanted], cause="rerate:7", at=NOON) == []
+    assert footprint() == before
 
 
 @pytest.fixture
@@ -286,7 +341,8 @@ def test_what_the_ledger_did_not_move_is_no_success(acme, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("--account", "C99999999"), ("--deck-version", "flat"), ("--csv", "report.csv"), ("--processes", "0"),
+        ("--account", "C99999999"), ("--deck-version", "flat"), ("--processes", "0"),
+        ("--organization", "beta", "--account", "C00000001"), ("--csv", "/nowhere/report.csv"),
         ("--what-if", "flat:1", "--apply"), ("--what-if", "flat:9"), ("--what-if", "none:1"), ("--what-if", ":1"),
     ],
 )  # fmt: skip
@@ -319,6 +375,110 @@ def test_a_run_that_is_cut_off_is_completed_by_the_next(acme, monkeypatch):
 
     assert (told["counts"]["changed"], Decimal(told["amounts"]["CNY"])) == (1, Decimal("-0.02"))
     assert (money(acme), ReplacedCharge.objects.count()) == (("99.5", "0"), 5)
+
+
+def test_a_run_that_is_taken_up_under_its_own_name_tells_what_an_undisturbed_one_tells(acme, monkeypatch):
+    supplier_deck("trunk", "86,0.05,60,60")
+    end(*(use(acme, "voice", f"c{n}", 60 * n, call=call()) for n in range(1, 6)))
+    cheaper()
+    monkeypatch.setattr("counter.rerating.BATCH", 2)
+    order, silent = Order(month_of("2026-03")), (lambda done, total: None)
+    undisturbed = compare(order, progress=silent)
+
+    def stopped_in_the_middle(done, total):
+        if ReplacedCharge.objects.count() == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        apply(order, cause="rerate:7", progress=stopped_in_the_middle)
+    assert order.token(compare(order, progress=silent, cause="rerate:7")) == order.token(undisturbed)
+    outcome = apply(order, cause="rerate:7", progress=silent)
+
+    assert (outcome.accounts, outcome.changed) == (undisturbed.accounts, undisturbed.changed)
+    assert (outcome.counts["changed"], ReplacedCharge.objects.count()) == (5, 5)
+    assert (outcome.totals["CNY"].margin_new, outcome.totals["CNY"].cost_unknown) == (Decimal("0.75"), 0)
+    again = apply(order, cause="rerate:7", progress=silent)
+    assert (again.accounts, ReplacedCharge.objects.count()) == (undisturbed.accounts, 5)
+
+
+def test_margins_are_over_the_calls_whose_cost_is_known(acme):
+    supplier_deck("trunk", "8621,0.05,60,60")
+    end(use(acme, "voice", "c1", 60, call=call()), use(acme, "voice", "c2", 60, call=call("0085221234567")))
+    cheaper()
+
+    total = rerate("--apply")[1]["items"][0]
+
+    assert (total["calls"], total["cost_unknown"]) == (2, 1)
+    assert [Decimal(total[name]) for name in ("margin_old", "margin_new", "difference")] == [
+        Decimal("0.07"), Decimal("0.05"), Decimal("-0.12")]  # fmt: skip
+
+
+def test_the_file_has_every_row_and_figures_without_apostrophes(acme, tmp_path):
+    end(use(acme, "voice", "c1", 60, call=call()))
+    cheaper()
+
+    told = rerate("--csv", str(tmp_path / "r.csv"))[1]
+
+    with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["by"] for row in rows] == ["total", "account", "call"]
+    assert {row["difference"] for row in rows} == {told["items"][0]["difference"]} == {"-0.020000"}
+
+
+def test_who_reads_the_text_sees_the_accounts(acme):
+    end(use(acme, "voice", "c1", 60, call=call()))
+    cheaper()
+    out = StringIO()
+
+    call_command("rerate", "--period", "2026-03", stdout=out)
+
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["calls: 1", "changed: 1"]
+    assert lines[2].split()[:2] == ["by", "account"]
+    assert [line.split()[0] for line in lines[3:5]] == ["total", "account"]
+    assert lines[-1] == "dry run: nothing was changed; add --apply"
+
+
+def test_killed_in_the_middle_and_started_again_charges_each_call_anew_once(committed_books):
+    """A real process and kill -9, in the second of two transactions; another tenant is re-rated undisturbed."""
+    parties = [cast.acme(), cast.make_account("echo", money="100.00")]
+    cast.make_item("voice", "by_deck", opened_for=parties)
+    cast.make_deck("flat", "021,0.12,60,60")
+    cast.make_deck("cheap", "021,0.10,60,60")
+    for party in parties:
+        cast.price_by("flat", label="voice", organization=party.organization)
+    uses = [
+        use(party, "voice", f"{party.accno}-{n}", call=call(), finish=NOON) for party in parties for n in range(201)
+    ]
+    for begin in range(0, len(uses), 400):
+        end(*uses[begin : begin + 400])
+    for party in parties:
+        cast.price_by("cheap", label="voice", organization=party.organization)
+
+    scope = ["--period", "2026-03", "--organization", "acme"]
+    died = subprocess.run(
+        [sys.executable, "manage.py", "rerate", *scope, "--apply", "--skip-checks"], cwd=ROOT, capture_output=True,
+        env=os.environ | {"FAILPOINTS": "counter.replacing.before_commit:kill9@2"}, check=False,
+    )  # fmt: skip
+
+    assert (died.returncode, died.stdout) == (-signal.SIGKILL, b""), died.stderr.decode()
+    assert ReplacedCharge.objects.count() == 200
+    told = [rerate("--organization", party.organization, "--apply")[1] for party in parties]
+    assert [one["counts"]["changed"] for one in told] == [1, 201]
+    replaced = ReplacedCharge.objects.values_list("record_id", flat=True)
+    assert (len(replaced), len(set(replaced))) == (402, 402)
+    assert [money(party) for party in parties] == [("79.9", "0")] * 2
+    assert call_oracle() == 0
+    assert rerate("--apply")[1]["amounts"] == {}
+
+
+def call_oracle():
+    """The exit code of verify_ledger."""
+    try:
+        call_command("verify_ledger", stdout=StringIO())
+    except SystemExit as end_of_it:
+        return int(str(end_of_it.code))
+    return 0
 
 
 def test_an_honest_month_comes_out_the_same(acme):

@@ -10,7 +10,8 @@ from billing_platform.auth import Caller
 from counter import charged, sidebyside
 from counter.charged import month_of
 from counter.whatif import Question, what_if
-from rating.decks import Publication, publish_draft, revert_deck
+from rating.copies import revert_deck
+from rating.decks import Publication, publish_draft
 from rating.models import Carrier, Deck, DeckVersion
 from tests import cast
 from tests.counter.prices import draft, supplier_deck
@@ -151,8 +152,8 @@ def test_the_whole_report_goes_into_a_file(acme, tmp_path):
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["by"] for row in rows][:4] == ["account", "destination", "destination", "destination"]
-    assert (rows[1]["name"], Decimal(rows[1]["change"]), rows[1]["change_percent"]) == (
+    assert [row["by"] for row in rows][:5] == ["total", "account", "destination", "destination", "destination"]
+    assert (rows[2]["name"], Decimal(rows[2]["change"]), rows[2]["change_percent"]) == (
         "上海", Decimal("-0.12"), "-50.00")  # fmt: skip
     assert ask(f"flat:{number}", "--csv", str(tmp_path / "none" / "report.csv"))[0] == 2
 

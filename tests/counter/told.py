@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from billing_platform import clock
-from counter import committer, metering, starting
+from billing_platform.auth import forget_keys
+from counter import access, client, committer, items, metering, starting
 from counter.audit import use_findings
 from counter.errors import CounterError
 from counter.keeping import expire_uses
@@ -16,8 +17,18 @@ from ledger import accounts
 from ledger.accounts import Account
 from ledger.audit import ledger_findings
 from ledger.models import Transfer
+from rating import tariffs
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # 12:00 in Shanghai, a Monday
+
+
+def look_afresh() -> None:
+    """What this process remembers comes from the test before."""
+    items._cache.read_at = float("-inf")
+    access._trees.clear()
+    tariffs.refresh()
+    forget_keys()
+    client.forget_payers()
 
 
 def breaches() -> list[Any]:

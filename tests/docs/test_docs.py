@@ -7,10 +7,12 @@ import pytest
 
 from tests.docs.console import Shell, Step, matches, steps_of
 from tests.docs.pages import Page, english_pages
-from tests.flows.live import ROOT, Platform, running_platform
+from tests.flows.live import ROOT, Platform, shared_platform
+from tests.processes import Nursery, running_nursery
+from tests.together import SHARED
 
 TOLD = [page for page in english_pages() if any(block.language == "console" for block in page.blocks)]
-SPEED = 20
+BORN = ROOT / "tests" / "born.py"
 NOT_RUN = (
     "make ",
     "git ",
@@ -20,21 +22,23 @@ NOT_RUN = (
     "mkdir ",
 )  # in sh blocks: what a test cannot do twice
 
-pytestmark = pytest.mark.xdist_group("docs")
 
-
-@pytest.fixture(scope="module")
-def platform(module_database, tmp_path_factory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("docs-var")
-    with running_platform(directory, database_url=module_database.url, speed=SPEED) as running:
-        yield running
+@pytest.fixture
+def platform(lent_database, tmp_path_factory) -> Platform:
+    return shared_platform(lent_database, tmp_path_factory)
 
 
 @pytest.fixture
-def shell(platform, tmp_path) -> Iterator[Shell]:
+def nursery(platform) -> Nursery:
+    """Bears the commands of the pages."""
+    return SHARED.get("nursery of the pages", lambda: running_nursery(platform.environment))
+
+
+@pytest.fixture
+def shell(platform, nursery, tmp_path) -> Iterator[Shell]:
     names = {
         ".venv-client/bin/python": sys.executable,
-        ".venv/bin/python manage.py": f"{sys.executable} {ROOT / 'manage.py'}",
+        ".venv/bin/python manage.py": f"{sys.executable} -I -S {BORN} {nursery.socket} {ROOT / 'manage.py'}",
         "http://127.0.0.1:8000": platform.url,
         "127.0.0.1:50051": platform.ready["counter_address"],
         "http://127.0.0.1:8090": platform.ready["simulator_url"],

@@ -22,13 +22,23 @@ from django.test import Client
 from billing_platform import clock
 from billing_platform.admin_rules import organization_path
 from billing_platform.auth import Caller
-from billing_platform.models import AuditEntry, Membership, OutboxEvent, Role, Scope, WebhookEndpoint
+from billing_platform.models import (
+    AuditEntry,
+    JobRun,
+    Membership,
+    Notice,
+    OutboxEvent,
+    Role,
+    Scope,
+    WebhookEndpoint,
+)
 from billing_platform.webhooks import sealed_secret
 from callcontrol.models import (
     Agent,
     BusinessHours,
     Callback,
     DisplayNumber,
+    Dispute,
     GatePolicy,
     NumberListEntry,
     PendingUse,
@@ -36,7 +46,7 @@ from callcontrol.models import (
 )
 from cdr.models import CallRecord, Provider, ReviewItem
 from counter.models import DefaultRateNotice, ResourceUsage, ServiceItem
-from ledger import adjustments, holds
+from ledger import adjustments, holds, limits
 from ledger.funding import Funding
 from ledger.models import CreditLot
 from tests.cast import give_money, grant_minutes, make_deck, make_item, make_key
@@ -48,7 +58,6 @@ from tests.processes import running_counter
 
 MARK, NUMBER = "lemon7421", "13874210000"
 SHARED = {  # what these name belongs to the house, or is proved otherwise
-    "/api/v1/jobs/7",
     "/api/v1/decks/7",
     "/api/v1/decks/none/imports",
     "/api/v1/decks/none/imports/7",
@@ -85,6 +94,10 @@ class Lemon:
     callback: Callback
     adjustment_id: int
     record: CallRecord
+    run_id: int
+    notice_id: int
+    limits_id: int
+    dispute_id: int
 
 
 @pytest.fixture(scope="module")
@@ -128,14 +141,22 @@ def make_lemon(sender: Sender) -> Lemon:
     asked = adjustments.request_adjustment(
         Funding(account.accno, Decimal("-90000"), MARK, now), by=Caller("person", MARK, MARK, name=MARK)
     )
+    more = limits.Limits(Decimal(90_000), Decimal(0))
+    waiting = limits.request_limits(account.accno, more, by=Caller("person", MARK, MARK, name=MARK), reason=MARK)
     callback = Callback.objects.create(
         reference=f"cb{MARK}", organization=MARK, agent=agent, placed_by=f"person:{MARK}", call_type="callback",
         accno=account.accno, label="callback", agent_number=NUMBER, agent_key=NUMBER,
         customer_number=NUMBER, customer_key=NUMBER, state="ended", created_at=now, updated_at=now,
         hold_expires_at=now, user_data=MARK,
     )  # fmt: skip
+    dispute = Dispute.objects.create(
+        call=callback, organization=MARK, reason="other", text=MARK, opened_by=f"person:{MARK}", opened_at=now,
+        charge={"cost": None, "currency": "CNY", "billable_seconds": None, "legs": []},
+    )  # fmt: skip
     (record,) = sender.records
-    return Lemon(sender, callback, asked.id, record)
+    run = JobRun.objects.create(job="rerate", arguments=[f"--account={MARK}"], started_by=f"person:{user.username}")
+    notice = Notice.objects.create(user=user, key="1", kind=MARK, path="/", created_at=now)
+    return Lemon(sender, callback, asked.id, record, run.pk, notice.pk, waiting.id, dispute.pk)
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +179,13 @@ def lemons_address(path: str, lemon: Lemon) -> str:
         path.replace("/accounts/none", f"/accounts/{accno}")
         .replace("/billaccounts/none", f"/billaccounts/{accno}")
         .replace("/adjustments/7", f"/adjustments/{lemon.adjustment_id}")
+        .replace("/limits/7", f"/limits/{lemon.limits_id}")
         .replace("/calls/none", f"/calls/{lemon.callback.reference}")
         .replace("/callbacks/none", f"/callbacks/{lemon.callback.reference}")
         .replace("/cdrs/7", f"/cdrs/{lemon.record.id}")
+        .replace("/disputes/7", f"/disputes/{lemon.dispute_id}")
+        .replace("/jobs/7", f"/jobs/{lemon.run_id}")
+        .replace("/notices/7", f"/notices/{lemon.notice_id}")
         .replace("/cdr/7", f"/cdr/{lemon.record.id}")
         .replace("/organizations/none", f"/organizations/{MARK}")
         .replace("/organization-trees/none", f"/organization-trees/{MARK}")

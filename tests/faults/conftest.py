@@ -9,7 +9,7 @@ import random
 import signal
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -18,8 +18,9 @@ import pytest
 from tests.faults.servers import FaultServers, fault_servers
 from tests.faults.stack import Stack, running_stack
 from tests.faults.stage import Stage
+from tests.together import SHARED
 
-DEADLINES = {"smoke": 40, "faults": 180}  # seconds, unless a case names its own
+DEADLINES = {"smoke": 120, "faults": 180}  # seconds, unless a case names its own
 _failed = pytest.StashKey[bool]()
 
 
@@ -71,11 +72,10 @@ def seed(pytestconfig: pytest.Config) -> int:
     return seed_of(pytestconfig)
 
 
-@pytest.fixture(scope="session")
-def durable_servers() -> Iterator[FaultServers]:
-    """Durable servers with a seeded template; one pair for each process of the test run."""
-    with fault_servers() as servers:
-        yield servers
+@pytest.fixture
+def durable_servers() -> FaultServers:
+    """Durable servers with a seeded template; one pair for all cases."""
+    return SHARED.get("durable servers", fault_servers)
 
 
 class _Current:
@@ -95,11 +95,15 @@ class _Current:
         self._undo.close()
 
 
-@pytest.fixture(scope="session")
-def _current(durable_servers: FaultServers) -> Iterator[_Current]:
-    current = _Current(durable_servers)
-    yield current
-    current.discard()
+@pytest.fixture
+def _current(durable_servers: FaultServers) -> _Current:
+    @contextmanager
+    def current() -> Iterator[_Current]:
+        current = _Current(durable_servers)
+        yield current
+        current.discard()
+
+    return SHARED.get("current stack", current)
 
 
 @pytest.fixture(autouse=True)

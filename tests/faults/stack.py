@@ -42,7 +42,7 @@ class Stack:
     ) -> None:
         self.servers, self.directory = servers, directory
         self.lines = [*([database_line] if database_line else []), *counter_lines]
-        self.database = servers.clone()
+        self.database = servers.crash_proof_clone()
         self.url = servers.url_of(self.database)
         self.books = Books(self.url)
         direct = servers.environment(self.database, var_dir=directory)

@@ -5,15 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.together import SHARED
+
 ROOT = Path(__file__).resolve().parents[2]
 UP = ("manage.py", "up", "--ports-from-kernel", "--workers", "1", "--print-json")
 STOP_SECONDS = 60
+SPEED = 20  # of the calls on the shared platform
 CHOSEN_BY_UP = {"COUNTER_ADDRESS", "PUBLIC_URL", "DJANGO_SECRET_KEY_FILE", "KEY_PEPPER_FILE"}
 
 
@@ -59,6 +64,23 @@ def running_platform(directory: Path, *, database_url: str, speed: int) -> Itera
         popen.send_signal(signal.SIGINT)
         popen.wait(STOP_SECONDS)
         popen.stdout.close()
+
+
+def shared_platform(
+    lent_database: Callable[[], AbstractContextManager[Any]], directories: pytest.TempPathFactory
+) -> Platform:
+    """One for all tests of the group, which leave its prices and the money of its tenant as they like."""
+
+    @contextmanager
+    def running() -> Iterator[Platform]:
+        directory = directories.mktemp("platform-var")
+        with (
+            lent_database() as database,
+            running_platform(directory, database_url=database.url, speed=SPEED) as platform,
+        ):
+            yield platform
+
+    return SHARED.get("platform", running)
 
 
 def _addresses(ready: dict[str, Any], directory: Path) -> dict[str, str]:

@@ -9,26 +9,21 @@ import httpx
 import pytest
 
 from billing_platform import demo
-from tests.flows.live import Platform, running_platform
+from tests.flows.live import Platform, shared_platform
 from tests.processes import wait_until
 
-SPEED = 20
 TALKED, PRICE = 18, Decimal("0.15")  # what the simulator plays for this number, and one started minute to it
 CUSTOMER, REFUSING, SILENT = "13912348888", "13912340010", "13912340002"
 OPENING = Decimal("100.00")
 NOBODY_TALKED = frozenset({"failed", "ended"})
 
-pytestmark = pytest.mark.xdist_group("click_to_charge")
+
+@pytest.fixture
+def platform(lent_database, tmp_path_factory) -> Platform:
+    return shared_platform(lent_database, tmp_path_factory)
 
 
-@pytest.fixture(scope="module")
-def platform(module_database, tmp_path_factory) -> Iterator[Platform]:
-    directory = tmp_path_factory.mktemp("flow-var")
-    with running_platform(directory, database_url=module_database.url, speed=SPEED) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def program(platform) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=platform.url, headers=platform.headers, timeout=10) as client:
         yield client
@@ -70,7 +65,7 @@ def settled(client: httpx.Client, call_id: str) -> dict[str, Any]:
         call: dict[str, Any] = read(client, f"/api/v1/callbacks/{call_id}")
         return call if call["result"] is not None else None
 
-    call: dict[str, Any] = wait_until(look, seconds=20, what="the record is noted")
+    call: dict[str, Any] = wait_until(look, seconds=60, what="the record is noted")
     return call
 
 

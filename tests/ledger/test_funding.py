@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from billing_platform.auth import Caller
-from billing_platform.models import AuditEntry
+from billing_platform.models import AuditEntry, OutboxEvent
 from ledger.accounts import close_account, read_account, set_limits
 from ledger.adjustments import (
     approve_adjustment,
@@ -174,3 +174,15 @@ def test_request_repeated_is_the_first_one_and_with_other_content_a_conflict() -
 
     assert again.id == first.id
     assert AdjustmentRequest.objects.count() == 1
+
+
+def test_money_that_opens_an_account_again_tells_it_once() -> None:
+    account = funded_account()
+    adjust(Funding(account.accno, Decimal(-5), "debt", NOON))
+
+    top_up(Funding(account.accno, Decimal(4), "not enough", NOON))
+    for reference in ("enough", "enough", "more"):
+        top_up(Funding(account.accno, Decimal(3), reference, NOON))
+
+    states = OutboxEvent.objects.filter(topic="account.state", subject=account.accno)
+    assert [event.payload for event in states] == [{"accno": account.accno, "state": "active"}]

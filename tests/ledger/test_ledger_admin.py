@@ -14,7 +14,7 @@ from ledger.models import BillingAccount, CreditLot, Hold, Transfer
 from tests.ledger_facts import LATER, NOON, funded_account, ledger_fingerprint
 
 pytestmark = pytest.mark.django_db
-PAGES = ["billingaccount", "transfer", "hold", "creditlot", "adjustmentrequest", "seal"]
+PAGES = ["billingaccount", "transfer", "hold", "creditlot", "adjustmentrequest", "limitrequest", "seal"]
 
 
 def staff(role: str) -> Client:

@@ -1,14 +1,10 @@
 """The ledger under real threads and processes: limits hold, causes post once, nothing is lost."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -30,9 +26,9 @@ from tests.ledger_facts import (
     funded_account,
     ledger_fingerprint,
 )
+from tests.processes import Errand, send
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
-ROOT = Path(__file__).resolve().parents[2]
 THREADS = 16
 Result = TypeVar("Result")
 
@@ -246,18 +242,15 @@ def test_a_locked_wallet_is_given_up_after_two_seconds_and_nothing_moved() -> No
     assert ledger_fingerprint() == before
 
 
-def contender(account: Account, name: str, times: int, **env: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.ledger.contender", str(account.id), name, str(times)],
-        cwd=ROOT, env=os.environ | env, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def contender(account: Account, name: str, times: int, **env: str) -> Errand:
+    return send(["-m", "tests.ledger.contender", str(account.id), name, str(times)], env=env)
 
 
 def test_processes_together_pay_exactly_what_there_is() -> None:
     account = funded_account("150")
 
     contenders = [contender(account, f"process {number}", 60) for number in range(4)]
-    passed = [int(process.communicate(timeout=120)[0]) for process in contenders]
+    passed = [int(process.end()[1]) for process in contenders]
 
     assert sum(passed) == 150
     assert (read_account(account.id).balance, Transfer.objects.filter(cause_type="order").count()) == (0, 150)
@@ -268,14 +261,14 @@ def test_a_process_killed_after_the_balance_moved_leaves_nothing_of_its_transact
     account = funded_account("150")
 
     killed = contender(account, "fragile", 5, FAILPOINTS="ledger.posting.after_balance:kill9@3")
-    killed.communicate(timeout=60)
+    ended, _ = killed.end()
     left = read_account(account.id).balance
     assert_books_clean(LEDGER_CHECKS)
     again = contender(account, "fragile", 5)
 
-    assert killed.returncode == -9
+    assert ended == -9
     assert left == 148
-    assert again.communicate(timeout=60)[0].strip() == "5"
+    assert again.end()[1].strip() == "5"
     assert read_account(account.id).balance == 145
     assert_books_clean(LEDGER_CHECKS)
 

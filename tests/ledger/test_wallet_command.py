@@ -143,3 +143,21 @@ def test_states_and_limits_change_only_when_applied() -> None:
     assert (limited["credit_limit"], limited["warning_threshold"], limited["available"]) == (
         "7.000000", "0.000000", "8.000000",
     )  # fmt: skip
+
+
+def test_much_credit_wants_its_token_and_every_change_leaves_a_trail() -> None:
+    account = funded_account("1")
+    arguments = ("limits", account.accno, "--credit-limit", "1000.01", "--reason", "large customer", "--apply")
+    before = ledger_fingerprint()
+
+    code, envelope = wallet(*arguments)
+    assert (code, envelope["errors"][0]["code"]) == (4, "guard_rail")
+    assert ledger_fingerprint() == before
+    confirmed, _ = wallet(*arguments, "--confirm", envelope["errors"][0]["ref"].removeprefix("token="))
+    wallet("suspend", account.accno, "--reason", "fraud", "--apply")
+
+    assert confirmed == 0
+    assert read_account(account.id).credit_limit == Decimal("1000.01")
+    assert list(AuditEntry.objects.order_by("id").values_list("act", "reason")) == [
+        ("account.limits", "large customer"), ("account.suspend", "fraud"),
+    ]  # fmt: skip

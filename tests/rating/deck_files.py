@@ -6,9 +6,10 @@ from pathlib import Path
 
 from billing_platform.auth import Caller
 from rating import tariffs
-from rating.decks import Publication, approve_version
+from rating.decks import Publication
 from rating.importing.imports import ImportOrder, ImportReceipt, apply_import, preview_import
 from rating.models import Deck, TariffProfile
+from rating.proposals import approve_version
 
 ADMIN = Caller("person", "1", name="rita", roles=frozenset({"rate_admin"}))
 FINANCE = Caller("person", "2", name="fiona", roles=frozenset({"finance"}))

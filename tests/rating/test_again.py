@@ -16,7 +16,8 @@ from counter.stored import stored_charges
 from counter.uses import CallFacts, ServiceUse, UseReceipt
 from rating import tariffs
 from rating.assignments import assign_deck
-from rating.decks import Publication, revert_deck
+from rating.copies import revert_deck
+from rating.decks import Publication
 from rating.errors import QuestionUnreadable
 from rating.explaining.again import mismatch_of, read_charge
 from rating.models import Carrier, NumberSegment

@@ -8,7 +8,8 @@ from billing_platform import clock
 from billing_platform.models import AuditEntry, OutboxEvent
 from billing_platform.runs import GuardRail
 from rating import decks, tariffs
-from rating.decks import Publication, discard_draft, open_draft, publish_version, revert_deck, withdraw_version
+from rating.copies import revert_deck
+from rating.decks import Publication, discard_draft, open_draft, publish_version, withdraw_version
 from rating.engine import price_call
 from rating.errors import DraftOutdated, ImportRefused, NotADraft, NotWithdrawable, TooSoon
 from rating.formats import native

@@ -7,6 +7,7 @@ from billing_platform import clock
 from billing_platform.auth import Caller
 from billing_platform.models import AuditEntry
 from rating import decks
+from rating.copies import revert_deck
 from rating.edits import RateChange, RateSelection, Step, edit_rates, preview_edit
 from rating.errors import DeckUnknown, DraftOutdated, EditRefused, NothingChanges
 from rating.formats import native
@@ -201,7 +202,7 @@ def test_withdrawing_or_reverting_leads_back_to_the_same_file(cn):
     decks.withdraw_version(draft.pk, caller=ADMIN, reason="no")
     again = edit(cn, EVERYTHING, FIVE_MORE)
     decks.publish_version(again.pk, publication=decks.Publication(begins), caller=ADMIN)
-    decks.revert_deck("cn", to=1, publication=decks.Publication(begins), caller=ADMIN)
+    revert_deck("cn", to=1, publication=decks.Publication(begins), caller=ADMIN)
 
     second, third = (decks.load_version("cn", number) for number in (2, 3))
     assert second.content_hash == third.content_hash != decks.load_version("cn", 1).content_hash

@@ -1,6 +1,8 @@
 """What a file is made of: encodings, delimiters, workbooks, and files that are none of these."""
 
 import io
+import struct
+import zipfile
 from datetime import date, datetime
 from random import Random
 from zoneinfo import ZoneInfo
@@ -12,7 +14,7 @@ from rating.formats.fields import FileContext
 from rating.formats.reading import look_at, read_deck_file
 from rating.formats.template import FileTemplate
 from rating.formats.workbook_rows import CELL_MAX
-from rating.formats.workbook_writing import write_workbook
+from rating.formats.workbook_writing import deck_workbook
 from tests.rating.deck_files import PAYLOADS
 from tests.rating.workbooks import jerasoft_workbook, with_replaced, workbook_of
 
@@ -102,10 +104,9 @@ def test_a_header_is_looked_for_in_twenty_rows():
 
 def test_a_native_workbook_says_the_same_as_the_csv():
     file = read(NATIVE, "national")
-    target = io.BytesIO()
 
-    write_workbook(target, file.head, bands=file.bands, rates=[row.terms for row in file.rows])
-    look = look_at(target.getvalue(), context("national"))
+    book = deck_workbook(file.head, bands=file.bands, rates=[row.terms for row in file.rows])
+    look = look_at(book.read(), context("national"))
     rendered = "".join(
         native.render(look.file.head, bands=look.file.bands, rates=[row.terms for row in look.file.rows])
     )
@@ -216,6 +217,18 @@ def test_a_workbook_that_asks_for_too_much_is_refused():
     assert faults(read(bomb))[0][3] == "E_LIMIT"
 
 
+def test_a_workbook_that_lies_about_its_size_is_refused():
+    spaces = 20_000_000
+    bomb = with_replaced(sheet_of(("44", "UK", 0.1)), SHEET, b"</sheetData>", b"</sheetData>" + b" " * spaces)
+    with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
+        size = archive.getinfo(SHEET).file_size
+    assert size > spaces
+
+    file = read(bomb.replace(struct.pack("<I", size), struct.pack("<I", 1000)))
+
+    assert [(error.row, error.code) for error in file.errors] == [(0, "E_ENCODING")]
+
+
 def test_a_huge_cell_is_cut_before_it_is_refused():
     file = read(sheet_of(("44", "U" * 5 * CELL_MAX, 0.1)))
 
@@ -229,3 +242,63 @@ def test_no_content_makes_the_reader_fail(seed):
     for content in (noise, NATIVE[:middle] + noise + NATIVE[middle:], NATIVE[:middle], b"prefix,rate\n" + noise):
         file = read(content, "national")
         assert file.is_unreadable or file.read == file.skipped + file.error + len(file.rows)
+
+
+# The XLS files were written once with a library that the project does not need; a formula's result was set by hand.
+def test_an_old_workbook_is_read_like_a_new_one():
+    rows = read((PAYLOADS / "xls_good.xls").read_bytes()).rows
+
+    assert [(row.key, str(row.terms.rate), row.terms.first_increment) for row in rows] == [
+        ("44", "0.0105", 60), ("447", "0.3", 60), ("4479", "0.25", 1), ("49", "0.00001", 1),
+    ]  # fmt: skip
+    assert {row.terms.effective_from.isoformat() for row in rows} == {"2027-01-01T00:00:00+08:00"}
+    assert rows[2].terms.destination == "UK 其他"
+
+
+def test_errors_and_merged_cells_of_an_old_workbook_are_not_blank():
+    file = read((PAYLOADS / "xls_cells.xls").read_bytes())
+
+    assert faults(file) == [
+        (4, "rate", "#N/A", "E_NUMBER"),
+        (5, "rate", "", "E_BLANK_RATE"),
+        (6, "connect_fee", "#DIV/0!", "E_NUMBER"),
+        (8, "rate", "", "E_BLANK_RATE"),  # a formula that nobody calculated
+        (9, "rate", "#DIV/0!", "E_NUMBER"),  # one that could not be
+        (11, "prefix", "", "E_PREFIX"),  # below a merged prefix: no row of ours for all numbers
+    ]
+    assert [(row.row, row.key) for row in file.rows] == [(3, "44"), (10, "39")]
+
+
+def test_prefixes_of_an_old_workbook_that_lost_their_zeros_are_errors():
+    file = read((PAYLOADS / "xls_lost_zero.xls").read_bytes(), "national")
+
+    assert faults(file) == [
+        (2, "prefix", "10", "E_PREFIX_SCIENTIFIC"),
+        (6, "effective_from", "01/02/2027", "E_DATE"),
+        (7, "prefix", "8613000000000", "E_PREFIX_SCIENTIFIC"),
+    ]
+    assert [row.key for row in file.rows] == ["8610", "8621", "86571"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_spoiled_old_workbook_is_refused_or_read(seed):
+    content = bytearray((PAYLOADS / "xls_cells.xls").read_bytes())
+    random = Random(seed)
+    for _time in range(20):
+        content[random.randrange(8, len(content))] = random.randrange(256)
+
+    file = read(bytes(content))
+
+    assert file.is_unreadable or file.read == file.skipped + file.error + len(file.rows)
+
+
+def test_a_prefix_under_a_merged_cell_of_a_new_workbook_is_no_blank_of_ours():
+    merged = b'</sheetData><mergeCells count="1"><mergeCell ref="A2:A3"/></mergeCells>'
+    sheet = with_replaced(
+        workbook_of({"rates": [("prefix", "rate"), ("44", 0.1), ("", 0.2), ("49", 0.3)]}),
+        SHEET,
+        b"</sheetData>",
+        merged,
+    )
+
+    assert faults(read(sheet)) == [(3, "prefix", "", "E_PREFIX")]

@@ -66,7 +66,7 @@ def test_a_file_is_sent_looked_at_and_applied(deck, api):
         ticket["links"]["import"] == answer.headers["Location"] == f"/api/v1/decks/{deck.pk}/imports/{ticket['import']}"
     )
     job = api.client.get(ticket["links"]["job"], headers={"apikey": api.key}).json()
-    assert (job["id"], job["job"], job["state"]) == (ticket["job"], "deck_import", "running")
+    assert (job["id"], job["job"], job["state"]) == (ticket["job"], "deck_import", "waiting")
 
     check_import(ticket["import"])
     seen = api.get(f"cn/imports/{ticket['import']}").json()

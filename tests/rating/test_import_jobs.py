@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -12,9 +13,10 @@ from billing_platform import clock
 from billing_platform.auth import Caller
 from billing_platform.errors import IdempotencyConflict, ValidationFailed
 from billing_platform.models import AuditEntry, JobRun
-from billing_platform.runs import GuardRail, taken_up
+from billing_platform.runs import GuardRail, RunCancelled, RunOver, taken_up
+from billing_platform.watching import cancel_run, resume_run
 from rating import decks
-from rating.decks import Publication, approve_version, decline_version, publish_version
+from rating.decks import Publication, publish_version
 from rating.errors import (
     DraftOutdated,
     ImportNotReady,
@@ -24,7 +26,7 @@ from rating.errors import (
     TemplateUnknown,
     TemplateUnreadable,
 )
-from rating.importing.imports import ImportOrder
+from rating.importing.imports import STEPS, ImportOrder, apply_import, preview_import
 from rating.importing.jobs import (
     KEPT,
     apply_received,
@@ -37,6 +39,7 @@ from rating.importing.jobs import (
 )
 from rating.importing.templates import find_template, save_template
 from rating.models import Deck, DeckImport, DeckImportPart, DeckVersion, Rate, RateEnd
+from rating.proposals import approve_version, decline_version
 from tests.rating.deck_files import ADMIN, FINANCE, csv_of, make_deck
 
 pytestmark = pytest.mark.django_db
@@ -163,13 +166,61 @@ def test_a_file_is_checked_once_and_by_one_worker(fresh_database):
     make_deck("cn", "010,0.60,60,60")
     ticket = receive(*LINES)
 
-    with taken_up(ticket.job_id):  # another worker is at it
+    with suppress(KeyboardInterrupt), taken_up(ticket.job_id):  # another worker is at it, and is stopped
         check_import(ticket.import_id)
         assert story(ticket).state == "received"
+        raise KeyboardInterrupt
     check_import(ticket.import_id)
     check_import(ticket.import_id)
 
     assert (story(ticket).state, DeckVersion.objects.count(), story(ticket).attempts) == ("ready", 2, 1)
+
+
+def test_each_step_tells_its_rows_as_they_go(deck):
+    order = ImportOrder("cn", csv_of(*(f"{number},0.10,60,60" for number in range(100_000, 104_500))))
+    told = []
+
+    preview_import(order, caller=ADMIN, progress=lambda *one: told.append(one))
+
+    assert told == [
+        *(("read", done, 4_501) for done in (1_000, 2_000, 3_000, 4_000)), ("read", 4_500, 4_500),
+        *(("compare", done, 4_500) for done in (2_000, 4_000, 4_500)),
+        ("write", 0, 4_500), ("write", 4_500, 4_500), ("judge", 0, 4_500), ("judge", 4_500, 4_500),
+    ]  # fmt: skip
+    assert sum(STEPS.values()) == 100
+
+
+@pytest.mark.parametrize("step", ["read", "compare", "judge"])
+def test_a_check_that_is_cancelled_leaves_nothing(deck, step):
+    order = ImportOrder("cn", csv_of(*(f"{number},0.10,60,60" for number in range(100_000, 102_100))))
+    before = content()
+
+    def stop(name, _done, _total):
+        if name == step:
+            raise RunCancelled
+
+    with pytest.raises(RunCancelled):
+        apply_import(order, caller=ADMIN, progress=stop)
+
+    assert content() == before
+
+
+def test_a_cancelled_check_waits_for_a_person_and_ends_as_if_undisturbed(deck):
+    undisturbed = checked(*LINES).counts
+    ticket = receive(*LINES)
+    boss = Caller("person", "9", name="otto", roles=frozenset({"ops"}))
+
+    cancel_run(ticket.job_id, caller=boss)
+    DeckImport.objects.filter(pk=ticket.import_id).update(created_at=clock.now() - timedelta(minutes=1))
+    check_import(ticket.import_id)  # a doorbell that came late
+    assert (ring_for_waiting(), story(ticket).state, story(ticket).attempts) == (0, "received", 0)
+
+    resume_run(ticket.job_id, caller=boss)
+    assert ring_for_waiting() == 1
+    check_import(ticket.import_id)
+    assert (story(ticket).state, story(ticket).counts) == ("ready", undisturbed)
+    with pytest.raises(RunOver):
+        cancel_run(ticket.job_id, caller=boss)
 
 
 def check_in_a_process(import_id, **environment):

@@ -1,5 +1,7 @@
 """S4: the import wizard: a file is received, mapped, checked, seen with all its differences, scheduled or discarded."""
 
+import csv
+import io
 import json
 import re
 from collections import Counter
@@ -8,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from openpyxl import load_workbook
 
 from billing_platform import clock
 from billing_platform.models import AuditEntry, Role
@@ -142,7 +145,15 @@ def test_a_file_goes_through_the_wizard_and_no_price_moves_before_the_end(rita, 
 
 @pytest.mark.parametrize(
     "name",
-    ["astpp.csv", "headers_decimal_comma.csv", "headers_faulty.csv", "headers_titles.csv", "kazoo.csv", "yeti.csv"],
+    [
+        "astpp.csv",
+        "headers_decimal_comma.csv",
+        "headers_faulty.csv",
+        "headers_titles.csv",
+        "kazoo.csv",
+        "xls_cells.xls",
+        "yeti.csv",
+    ],
 )
 def test_the_counts_of_a_fixture_are_the_expected_ones(rita, name):
     expected = EXPECTED[name]
@@ -319,6 +330,26 @@ def test_errors_come_page_by_page_with_a_download(rita, deck):
     assert rita.get(link).content.count(b"E_BLANK_RATE") == 70
 
 
+def test_every_tab_is_downloaded_as_a_file(rita, deck):
+    story = checked(rita, deck, csv_of("010,0.66,60,60", "021,0.15,60,60", "0755,0.20,60,60", "0571,=1+1,60,60"))
+
+    def cells(tab):
+        asked = {"tab": tab, "format": "csv"}
+        lines = b"".join(rita.get(place(story), asked).streaming_content).decode("utf-8-sig").splitlines()
+        return [row[0] for row in csv.reader(lines[2:])]
+
+    assert {tab: cells(tab) for tab in ("new", "dearer", "cheaper", "removed", "same")} == {
+        "new": ["0755"], "dearer": ["010"], "cheaper": ["021"], "removed": [], "same": ["13", "0571"],
+    }  # fmt: skip
+    page = text(rita.get(f"{place(story)}?tab=error"))
+    link = re.search(r'href="([^"]+)" data-testid="errors-xlsx"', page)[1].replace("&amp;", "&")
+    (sheet,) = load_workbook(io.BytesIO(b"".join(rita.get(link).streaming_content))).worksheets
+    assert [row[:4] for row in sheet.iter_rows(values_only=True)] == [
+        ("row", "column", "value", "code"), (5, "rate", "=1+1", "E_NUMBER"),
+    ]  # fmt: skip
+    assert rita.get(place(story), {"tab": "nonsense", "format": "csv"}).status_code == 404
+
+
 def test_rows_below_cost_have_a_tab(rita):
     deck = make_deck("cn", "010,0.60,60,60")
     content = csv_of(
@@ -338,9 +369,9 @@ def test_progress_is_told_to_who_asks(rita, deck):
     waiting = rita.get(place(story, "progress/")).json()
     check_import(story.pk)
 
-    assert waiting == {"state": "received", "per_cent": 0, "ended": False, "interrupted": False}
+    assert waiting == {"state": "received", "per_cent": 0, "ended": False, "interrupted": False, "rows": 0}
     assert rita.get(place(story, "progress/")).json() == {
-        "state": "ready", "per_cent": 100, "ended": True, "interrupted": False,
+        "state": "ready", "per_cent": 100, "ended": True, "interrupted": False, "rows": 0,
     }  # fmt: skip
     assert "manage.py deck_import --deck=cn --mode=merge deck.csv" in page
 

@@ -6,7 +6,8 @@ import pytest
 from billing_platform import clock
 from billing_platform.runs import GuardRail
 from rating import decks
-from rating.decks import Publication, clone_deck, open_draft, publish_version
+from rating.copies import clone_deck
+from rating.decks import Publication, open_draft, publish_version
 from rating.errors import DeckExists, DeckUnknown, ImportRefused
 from rating.formats import native
 from rating.formats.deck_file import DeckFile

@@ -9,19 +9,13 @@ from billing_platform.auth import Caller
 from billing_platform.errors import Forbidden
 from billing_platform.models import AuditEntry
 from rating import decks, tariffs
-from rating.decks import (
-    Publication,
-    approve_version,
-    decline_version,
-    discard_draft,
-    open_draft,
-    publish_version,
-    revert_deck,
-)
+from rating.copies import revert_deck
+from rating.decks import Publication, discard_draft, open_draft, publish_version
 from rating.engine import price_call
 from rating.errors import DraftOutdated, NotADraft, NotProposed, OwnProposal, TooSoon
 from rating.importing.imports import ImportOrder, apply_import
 from rating.models import DeckImport, DeckVersion, Rate, RateEnd, TimeBand
+from rating.proposals import approve_version, decline_version
 from rating.question import CallFacts, read_call
 from rating.versions import rates_of
 from tests.rating.deck_files import ADMIN, FINANCE, csv_of, make_deck, token_of

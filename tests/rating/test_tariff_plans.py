@@ -23,7 +23,8 @@ from rating.explain import explain
 from rating.formats import cgrates
 from rating.importing import plans
 from rating.models import Deck, DeckVersion, Rate, RateEnd, TariffPlan, TariffProfile, TimeBand
-from tests.rating.deck_files import assign, make_deck
+from rating.proposals import approve_version
+from tests.rating.deck_files import FINANCE, assign, make_deck
 from tests.rating.plan_oracle import Plan
 
 pytestmark = pytest.mark.django_db
@@ -65,8 +66,9 @@ def folder_of(**changes):
 
 def load(plan="small", *, order=None, **changes):
     """Make a plan of the small folder, changed."""
-    order = order or plans.PlanOrder(plan=plan)
-    receipt = plans.apply_plan(folder_of(**changes), order, caller=CALLER)
+    order, folder = order or plans.PlanOrder(plan=plan), folder_of(**changes)
+    confirm = plans.preview_plan(folder, order, caller=CALLER).token if order.replaces_live else ""
+    receipt = plans.apply_plan(folder, order, caller=CALLER, confirm=confirm)
     tariffs.refresh()
     return receipt
 
@@ -457,6 +459,142 @@ def test_a_live_plan_keeps_the_assignments_of_others_and_changes_ahead():
     assert receipt.versions[0].effective_from > DeckVersion.objects.get(pk=receipt.versions[0].version_id).published_at
     assert sorted(TariffProfile.objects.values_list("subject", "family")) == [("C1", "live"), ("C2", "main/RP")]
     assert amount(plan="main", subject="C2") == "0.1000"  # a past call keeps its price
+
+
+LIVE = plans.PlanOrder(plan="main", replaces_live=True)
+TEN = "".join(f"D{digit},+4{digit}\n" for digit in range(10))
+RATED = "".join(f"DR,D{digit},RT{digit},*up,4,0,\n" for digit in range(10))
+
+
+def rates_of_ten(**prices):
+    """Rates.csv of ten destinations at 0.6 a minute, some at other prices."""
+    return "".join(f"RT{digit},0,{prices.get(f'rt{digit}', '0.6')},60s,1s,0s\n" for digit in range(10))
+
+
+def difference(receipt, deck="main/RP"):
+    return {name: count for name, count in receipt.differences[deck].counts.items() if count}
+
+
+@pytest.fixture
+def main_folder(tmp_path):
+    """The live plan as it stands, imported from a folder where a test may change it."""
+    load(order=LIVE)
+    folder = tmp_path / "main"
+    folder.mkdir()
+    for name, text in SMALL.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def confirmation(folder):
+    """The token that a dry run names."""
+    (token,) = [item["confirm"] for item in run(str(folder), "--replace")[1]["items"] if "confirm" in item]
+    return token
+
+
+def everything():
+    return [list(model.objects.order_by("pk").values()) for model in (DeckVersion, Rate, RateEnd, TariffProfile)]
+
+
+def test_a_live_plan_passes_the_guard_rails_of_deck_files(main_folder):
+    (main_folder / "Rates.csv").write_text("RT,0,1.2,60s,1s,0s\n")
+    before = everything()
+
+    code, seen = run(str(main_folder), "--replace")
+    (rails,) = [item for item in seen["items"] if "guard_rails" in item]
+    (deck,) = [item for item in seen["items"] if "deck" in item]
+    assert (code, rails["guard_rails"], seen["items"][0]["result"]) == (0, ["average_rise"], "would be replaced")
+    assert (seen["counts"]["raised"], seen["counts"]["created"], deck["average_change"]) == (1, 0, "+100.00 %")
+    for token in ((), ("--confirm", "0" * 12)):
+        code, told = run(str(main_folder), "--replace", "--apply", *token)
+        assert (code, told["errors"][0]["code"], everything()) == (4, "guard_rail", before)
+    code, told = run(str(main_folder), "--replace", "--apply", "--confirm", rails["confirm"])
+
+    assert (code, told["items"][0]["result"], told["counts"]["versions"]) == (0, "replaced", 1)
+    assert run(str(main_folder), "--replace", "--apply")[1]["items"][0]["result"] == "nothing to do"
+
+
+def test_a_token_is_for_one_folder_alone(main_folder):
+    (main_folder / "Rates.csv").write_text("RT,0,1.2,60s,1s,0s\n")
+    token = confirmation(main_folder)
+    (main_folder / "Rates.csv").write_text("RT,0,1.3,60s,1s,0s\n")
+
+    assert run(str(main_folder), "--replace", "--apply", "--confirm", token)[0] == 4
+
+
+def test_a_live_plan_counts_its_difference_as_a_deck_does():
+    ten = {"Destinations": TEN, "DestinationRates": RATED}
+    load(order=LIVE, **ten, Rates=rates_of_ten())
+    changed = TEN.replace("D9,+49\n", "D9,+59\n")
+
+    receipt = load(order=LIVE, **{**ten, "Destinations": changed}, Rates=rates_of_ten(rt0="0.66", rt1="0.3"))
+
+    assert difference(receipt) == {"created": 1, "raised": 1, "lowered": 1, "same": 7, "removed": 1}
+    assert receipt.differences["main/RP"].average == Decimal(-20)  # +10 % and -50 %
+    assert (receipt.rails, receipt.versions[0].rows) == ((), 10)  # one of ten removed is not more than 10 %
+
+
+def test_rows_that_compete_by_price_are_paired_by_price():
+    both = "DR,DE,RT,*up,4,0,\nDR,DE,RT2,*up,4,0,\n"
+    load(order=LIVE, DestinationRates=both, Rates="RT,0,0.6,60s,1s,0s\nRT2,0,0.3,60s,1s,0s\n")
+
+    receipt = load(order=LIVE, DestinationRates=both, Rates="RT,0,0.61,60s,1s,0s\nRT2,0,0.29,60s,1s,0s\n")
+
+    assert difference(receipt) == {"raised": 1, "lowered": 1}
+
+
+def test_assignments_that_move_need_the_token_too(main_folder):
+    (main_folder / "RatingPlans.csv").write_text("RP2,DR,*any,10\n")
+    (main_folder / "RatingProfiles.csv").write_text("demo,call,*any,,RP2,\n")
+    before = everything()
+
+    code, told = run(str(main_folder), "--replace", "--apply")
+
+    assert (code, told["errors"][0]["message"], everything()) == (
+        4, f"assignments; repeat with --confirm {confirmation(main_folder)}", before,
+    )  # fmt: skip
+    assert load(order=LIVE, RatingPlans="RP2,DR,*any,10\n", RatingProfiles="demo,call,*any,,RP2,\n").is_changed
+    assert list(TariffProfile.objects.values_list("family", flat=True)) == ["main/RP2"]
+
+
+def test_other_hours_of_a_live_plan_change_ahead_not_back():
+    load(order=LIVE, Timings="T,*any,*any,*any,*any,12:00:00\n", RatingPlans="RP,DR,T,10\n")
+
+    receipt = load(order=LIVE, Timings="T,*any,*any,*any,*any,13:00:00\n", RatingPlans="RP,DR,T,10\n")
+
+    version = DeckVersion.objects.get(pk=receipt.versions[0].version_id)
+    assert (receipt.versions[0].number, version.effective_from > version.published_at) == (2, True)
+    assert amount(plan="main", answer_time="2026-05-05T12:30:00Z") == "0.1000"
+
+
+def test_many_changed_rows_of_a_live_plan_wait_for_a_second_person_with_its_assignments(main_folder, settings):
+    two = {"RatingPlans": "RP,DR,*any,10\nRP2,DR,*any,10\n", "RatingProfiles": "demo,call,*any,,RP,\n"}
+    load(order=LIVE, **two)
+    settings.RATING_SECOND_PERSON_ROWS = 1  # two decks with a row each are two rows
+    for name, text in {**two, "Rates": "RT,0,0.66,60s,1s,0s\n", "RatingProfiles": "demo,call,C1,,RP,\n"}.items():
+        (main_folder / f"{name}.csv").write_text(text)
+    token = confirmation(main_folder)
+    applied = (str(main_folder), "--replace", "--apply", "--confirm", token)
+
+    for _again in range(2):
+        code, told = run(*applied)
+        assert (code, told["errors"][0]["code"]) == (4, "approval_needed")
+        assert told["items"][0]["result"] == "waits for a second person"
+    proposals = DeckVersion.objects.filter(state="proposed").order_by("pk")
+    assert [one.deck.code for one in proposals] == ["main/RP", "main/RP2"]
+    assert [item["approve"] for item in told["items"] if "approve" in item] == [
+        reverse("admin:rating_deckversion_change", args=[one.pk]) for one in proposals
+    ]
+    assert (list(TariffProfile.objects.values_list("subject", flat=True)), amount(plan="main")) == (["*any"], "0.1000")
+    for proposal in proposals:
+        approve_version(proposal.pk, caller=FINANCE)
+    token = confirmation(main_folder)
+    code, told = run(str(main_folder), "--replace", "--apply", "--confirm", token)
+
+    assert (code, told["items"][0]["result"], told["counts"]["versions"]) == (0, "replaced", 0)
+    assert list(TariffProfile.objects.values_list("subject", "family")) == [("C1", "main/RP")]
+    assert TariffPlan.objects.get(code="main").sha256 == told["items"][0]["sha256"]
+    assert run(*applied)[1]["items"][0]["result"] == "nothing to do"
 
 
 def test_a_plan_keeps_its_zone_and_currency():

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.stack import SWEEPERS
 from tests.faults.stage import Stage
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-parts")]
+pytestmark = pytest.mark.smoke
 
 AWAY_SECONDS = 6.0
 

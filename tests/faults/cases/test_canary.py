@@ -1,6 +1,7 @@
 """F64: a rule is broken from outside, on a database that is thrown away. An oracle that is silent then is worthless."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from tests.faults import oracle
 from tests.faults.clerk import Clerk, Tenant
 from tests.faults.servers import TEMPLATE, Books, FaultServers
 from tests.faults.workload import ANSWERED, REFUSED, UNKNOWN, Calls, Journal, changed
+from tests.together import SHARED
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-parts")]
+pytestmark = pytest.mark.smoke
 
 SECOND_TRANSFER = """
     CREATE TEMPORARY TABLE again AS SELECT * FROM ledger_transfer ORDER BY id LIMIT 1;
@@ -36,11 +38,15 @@ RECORD = Calls("canary").record(1, seconds=61)
 STORED = {("first", "canary-1"): [oracle.StoredRecord("1", "charged", Decimal("0.012346"), 61)]}
 
 
-@pytest.fixture(scope="module")
-def clerk(durable_servers: FaultServers) -> Iterator[Clerk]:
-    clerk = Clerk(durable_servers.environment(TEMPLATE, var_dir=durable_servers.directory))
-    yield clerk
-    clerk.dismiss()
+@pytest.fixture
+def clerk(durable_servers: FaultServers) -> Clerk:
+    @contextmanager
+    def on_clones() -> Iterator[Clerk]:
+        clerk = Clerk(durable_servers.environment(TEMPLATE, var_dir=durable_servers.directory))
+        yield clerk
+        clerk.dismiss()
+
+    return SHARED.get("clerk of the canaries", on_clones)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.faults.stage import Stage
 from tests.faults.stubs import CallbackPlatform
 from tests.faults.workload import Reply, Wire, cost_of
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-parts")]
+pytestmark = pytest.mark.smoke
 
 GATE_SECONDS = 2.0
 SLACK_SECONDS = 1.0  # for the way there and back on a busy machine
@@ -47,7 +47,7 @@ class Caller:
 
     def place_first(self) -> None:
         """The case before may have left the web's way to the counter broken: it is tried again each second."""
-        assert wait_until(lambda: self.call(1).status == 201, seconds=10), "the counter was not reached again"
+        assert wait_until(lambda: self.call(1).status == 201, seconds=30), "the counter was not reached again"
 
 
 def assert_refused_in_time(caller: Caller, reply: Reply) -> None:
@@ -91,7 +91,7 @@ def test_f45_first_counter_down_and_second_address_answers(stage: Stage, platfor
     first.down()
 
     # The case before may have left the second line's breaker open: it lets a probe through each second.
-    assert wait_until(lambda: caller.call(1).status == 201, seconds=5), "the second address was not asked"
+    assert wait_until(lambda: caller.call(1).status == 201, seconds=30), "the second address was not asked"
     assert caller.seconds < GATE_SECONDS + SLACK_SECONDS
 
     second.down()
@@ -143,7 +143,7 @@ def test_f47_counter_dies_between_its_commit_and_its_answer(stage: Stage) -> Non
 
     reply = stage.post(record).body
 
-    stage.stack.counter.await_dead(seconds=10)
+    stage.stack.counter.await_dead(seconds=30)
     assert (reply["result"], reply["state"]) == ("accepted", "pending")
     (charged,) = charged_uses(stage)
 
@@ -196,7 +196,7 @@ def repeatedly(use: ServiceUse) -> UseReceipt:
             return False
         return True
 
-    assert wait_until(answered, seconds=15), "the counter stays silent"
+    assert wait_until(answered, seconds=30), "the counter stays silent"
     return receipts[0]
 
 

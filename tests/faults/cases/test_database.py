@@ -7,7 +7,7 @@ import pytest
 from tests.faults.stage import Stage
 from tests.faults.workload import cost_of
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-doors")]
+pytestmark = pytest.mark.smoke
 
 STORED, CHARGED, WRITTEN = 0, 1, 2  # the three commits of one record: its delivery, its charge, its call record
 

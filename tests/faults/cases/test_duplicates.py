@@ -8,7 +8,7 @@ import pytest
 from tests.faults.stage import Stage
 from tests.faults.workload import Reply, changed, cost_of
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-doors")]
+pytestmark = pytest.mark.smoke
 
 
 def test_f38_duplicate_one_after_another_gets_the_same_receipt(stage: Stage) -> None:

@@ -7,8 +7,6 @@ import pytest
 from tests.faults.stage import Stage
 from tests.faults.workload import cost_of
 
-pytestmark = [pytest.mark.xdist_group("faults-parts")]
-
 SWEEP = "cdr.tasks.sweep_charges_task"
 
 
@@ -34,7 +32,7 @@ def test_celery_child_killed_charges_once(stage: Stage, place: str, uses: int) -
 
     stage.stack.ring(SWEEP)
 
-    stage.stack.worker.await_lost_child(children, seconds=15)
+    stage.stack.worker.await_lost_child(children, seconds=60)
     assert stage.count("counter_servicerecord") == uses
     assert stage.states() == {"pending": 1}
 

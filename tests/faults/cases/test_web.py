@@ -7,7 +7,7 @@ import pytest
 from tests.faults.stage import Stage
 from tests.faults.workload import cost_of
 
-pytestmark = [pytest.mark.smoke, pytest.mark.xdist_group("faults-doors")]
+pytestmark = pytest.mark.smoke
 
 
 def test_f01_web_worker_killed_after_its_commit(stage: Stage) -> None:
@@ -20,8 +20,8 @@ def test_f01_web_worker_killed_after_its_commit(stage: Stage) -> None:
     assert reply.status == 0
     assert stage.count("call_deliveries") == 1
     assert stage.count("call_records") == 0
-    stage.stack.web.await_lost_child(workers, seconds=10)
-    stage.stack.web.await_children(2, seconds=20)  # the master has replaced it
+    stage.stack.web.await_lost_child(workers, seconds=30)
+    stage.stack.web.await_children(2, seconds=60)  # the master has replaced it
 
     stage.stack.web.restart()
     told = stage.post(record).body
@@ -36,7 +36,7 @@ def test_f02_counter_killed_with_the_wallet_updated_and_nothing_committed(stage:
 
     reply = stage.post_batch(batch)
 
-    stage.stack.counter.await_dead(seconds=10)
+    stage.stack.counter.await_dead(seconds=30)
     assert [(said["result"], said["state"]) for said in reply.body["items"]] == [("accepted", "pending")] * 3
     assert (stage.balance, stage.count("counter_servicerecord")) == (Decimal(1000), 0)
 

@@ -12,7 +12,7 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 WANTED = {
     "quickstart", "concepts", "first-call-curl", "first-call-client", "architecture", "settings", "gate", "callbacks",
     "records", "rates", "decks", "rate-admin", "money", "commands", "errors", "metrics",
-    "operations", "deployment", "decisions",
+    "operations", "deployment", "decisions", "scale",
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+
+from billing_platform.supervision import unused_port
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0
@@ -42,12 +43,6 @@ class Stack:
         return [round(_resident_kb(pid) / 1024, 1) for pid in _with_children(self.processes[name].pid)[1:]]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def running_stack(
     directory: Path, *, environment: dict[str, str], wsgi: str = "billing_platform.wsgi:application", workers: int = 1
@@ -60,7 +55,7 @@ def running_stack(
     assert counter.stdout is not None
     address = json.loads(counter.stdout.readline())["address"]
     environment = environment | {"COUNTER_ADDRESS": address}
-    port = free_port()
+    port = unused_port()
     web = subprocess.Popen(
         [
             sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),

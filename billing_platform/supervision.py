@@ -7,7 +7,9 @@ the same signal when the parent dies, `kill -9` included, so that nothing is lef
 import fcntl
 import logging
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +28,7 @@ _LOG_TAIL_BYTES = 2000
 _LOG_BYTES = 20_000_000  # at a start, a longer log becomes NAME.log.1
 _START_SECONDS = 60.0  # a crash recovery may take its time
 _START_ATTEMPTS = 5
+_PORTS_FROM, _PORTS_TRIED = 10_000, 200
 _PAUSE_SECONDS_MAX = 30.0
 _SETTLED_AFTER_SECONDS = 60.0
 
@@ -242,6 +245,28 @@ def wait_until(condition: Callable[[], bool], *, seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def unused_port() -> int:
+    """A port of this machine where nobody listens, for a program that is yet to start.
+
+    It lies below those that the kernel hands to connections: one of these could take it before the program does.
+    """
+    for port in random.sample(range(_PORTS_FROM, _first_handed_out()), _PORTS_TRIED):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise StartFailed("no port of this machine is free")
+
+
+def _first_handed_out() -> int:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32768
 
 
 def last_words(log_path: Path) -> str:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
@@ -25,6 +25,7 @@ from typing import IO, Any
 
 from django.conf import settings
 
+from billing_platform.supervision import unused_port
 from tests.born import Born
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -193,8 +194,7 @@ def start_counter(tmp_path: Path, *, address: str = "127.0.0.1:0", env: dict[str
 @contextmanager
 def running_web(tmp_path: Path, *, env: dict[str, str] | None = None) -> Iterator[str]:
     """The web server on the current database and a free port; answers its root address."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = unused_port()
     log = tmp_path / "web.log"
     options = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words = ["-m", "granian", *options, "--blocking-threads", "4", "billing_platform.wsgi:application"]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +20,7 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 from billing_platform.auth import hashed_secret
+from billing_platform.supervision import unused_port
 from billing_platform.webhooks import sealed_secret
 from cdr.models import Provider
 from tests.callcontrol.cast import make_platform, make_services
@@ -174,7 +174,7 @@ def running_site(directory: Path) -> Iterator[Site]:
         code="simulator", platform="generic", key_name=KEY, hook_token_hash=hashed_secret(TOKEN),
         secret=sealed_secret(SECRET),
     )  # fmt: skip
-    port = free_port()
+    port = unused_port()
     with ExitStack() as parts:
         counter = start_counter(directory)
         parts.callback(counter.kill9)
@@ -205,12 +205,6 @@ def running_web(port: int, directory: Path, **variables: str) -> Iterator[None]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self
 
-from tests.faults.supervisor import HOST, free_port
+from billing_platform.supervision import unused_port
+from tests.faults.supervisor import HOST
 
 CHUNK = 1 << 16
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # PostgreSQL's simple query, as psycopg2 sends it
@@ -22,7 +23,7 @@ class Proxy:
 
     def __init__(self, upstream: Address, *, listen: Path | None = None) -> None:
         self.upstream = upstream
-        self.port = free_port()
+        self.port = unused_port()
         self._listen_at = listen
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)

@@ -13,17 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from billing_platform.supervision import Child, ChildSpec, last_words, wait_until
+from billing_platform.supervision import Child, ChildSpec, last_words, unused_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 def accepts(port: int) -> bool:
@@ -135,7 +129,7 @@ def _is_zombie(pid: int) -> bool:
 
 def web_part(directory: Path, environment: Mapping[str, str], *, workers: int = 2) -> tuple[Part, int]:
     """The site, and its port."""
-    port = free_port()
+    port = unused_port()
     command = (
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port), "--no-ws",
         "--workers", str(workers), "--blocking-threads", "32", "--respawn-failed-workers", "--respawn-interval", "0.5",
@@ -146,7 +140,7 @@ def web_part(directory: Path, environment: Mapping[str, str], *, workers: int = 
 
 def counter_part(directory: Path, environment: Mapping[str, str]) -> tuple[Part, int]:
     """The counter, and its port."""
-    port = free_port()
+    port = unused_port()
     command = (sys.executable, "manage.py", "runcounter", "--bind", f"{HOST}:{port}")
     return Part("counter", command, directory / "counter.log", environment, lambda: accepts(port)), port
 

@@ -1,6 +1,7 @@
 """The shape of the house: sizes, names and furniture that keep every file readable."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +37,16 @@ def files() -> list[Path]:
     )
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in files():
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+@functools.cache
+def trees() -> list[tuple[str, ast.Module]]:
+    """Of all files; read once for all tests here."""
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in files()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_are_forgotten() -> Iterator[None]:
+    yield
+    trees.cache_clear()
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -21,7 +21,15 @@ from django.utils.translation import gettext as _
 
 from billing_platform import demo, embedded
 from billing_platform.embedded import Servers
-from billing_platform.supervision import ChildSpec, Crew, StartFailed, SupervisionError, last_words, wait_until
+from billing_platform.supervision import (
+    ChildSpec,
+    Crew,
+    StartFailed,
+    SupervisionError,
+    last_words,
+    unused_port,
+    wait_until,
+)
 
 HOST = "127.0.0.1"
 READY_WITHIN_SECONDS = 90.0
@@ -155,7 +163,10 @@ def _servers() -> Servers:
 
 def _ports(options: dict[str, Any]) -> Ports:
     def wanted(name: str) -> int:
-        return free_port(0 if options["ports_from_kernel"] else options[name], option=name.replace("_", "-"))
+        if options["ports_from_kernel"] or not options[name]:
+            return unused_port()
+        check_free(options[name], option=name.replace("_", "-"))
+        return int(options[name])
 
     return Ports(
         web=wanted("port"),
@@ -164,24 +175,20 @@ def _ports(options: dict[str, Any]) -> Ports:
     )
 
 
-def free_port(port: int, *, option: str) -> int:
-    """The port when it is free, or a free one for 0. Waits a moment for a run that is just ending."""
-    found = 0
+def check_free(port: int, *, option: str) -> None:
+    """Waits a moment for a run that is just ending. Raises StartFailed when somebody listens on the port."""
 
     def is_free() -> bool:
-        nonlocal found
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((HOST, port))
             except OSError:
                 return False
-            found = listener.getsockname()[1]
             return True
 
     if not wait_until(is_free, seconds=PORT_PATIENCE_SECONDS):
         raise StartFailed(f"port {port} is in use: stop what listens there or choose another with --{option}")
-    return found
 
 
 def _environment(servers: Servers, ports: Ports) -> dict[str, str]:

@@ -18,7 +18,7 @@ from enum import IntEnum
 from itertools import accumulate
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from billing_platform import clock, metrics
@@ -117,7 +117,7 @@ class _Alive:
 
     def close(self) -> None:
         """Give the locks back first: the server forgets a closed connection when it comes to it."""
-        with suppress(DatabaseError), self._connection.cursor() as cursor:
+        with suppress(Error), self._connection.cursor() as cursor:  # a lost connection has lost its locks
             cursor.execute("SELECT pg_advisory_unlock_all()")
         self._connection.close()
 

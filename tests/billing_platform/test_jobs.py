@@ -33,6 +33,7 @@ from billing_platform.jobs import (
 )
 from billing_platform.models import JobRun
 from billing_platform.progress import Progress
+from billing_platform.runs import _Alive
 
 pytestmark = pytest.mark.django_db
 
@@ -347,3 +348,15 @@ def test_a_slot_whose_run_died_may_be_run_again_and_a_finished_one_not() -> None
         clock.set_test_instant(None)
 
     assert (again, finished) == (True, False)
+
+
+def test_a_run_whose_connection_was_cut_ends_all_the_same() -> None:
+    alive = _Alive()
+    assert alive.lock(1, 2)
+    alive._connection.connection.close()  # as a server that went away leaves it
+
+    alive.close()
+
+    again = _Alive()
+    assert again.lock(1, 2)
+    again.close()

@@ -7,6 +7,7 @@ the last answer goes on. In TEST_MODE the instant may be set.
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -35,26 +36,26 @@ def _database_instant() -> datetime:
 
 
 def _resync() -> None:
-    started = time.monotonic()
+    started = monotonic()
     try:
         instant = _database_instant()
     except (DatabaseError, InterfaceError):
         if _sync.instant is None:  # never synchronised: the wall clock is all there is
             _sync.instant, _sync.reading = datetime.fromtimestamp(time.time(), UTC), started
         return
-    _sync.instant, _sync.reading = instant.astimezone(UTC), (started + time.monotonic()) / 2
+    _sync.instant, _sync.reading = instant.astimezone(UTC), (started + monotonic()) / 2
 
 
 def now() -> datetime:
     """The present instant, aware, UTC; accurate to the round trip of one query."""
     if _sync.set_to is not None:
         return _sync.set_to
-    if _sync.instant is None or time.monotonic() - _sync.reading > RESYNC_SECONDS:
+    if _sync.instant is None or monotonic() - _sync.reading > RESYNC_SECONDS:
         with _sync.lock:
-            if _sync.instant is None or time.monotonic() - _sync.reading > RESYNC_SECONDS:
+            if _sync.instant is None or monotonic() - _sync.reading > RESYNC_SECONDS:
                 _resync()
     assert _sync.instant is not None
-    return _sync.instant + timedelta(seconds=time.monotonic() - _sync.reading)
+    return _sync.instant + timedelta(seconds=monotonic() - _sync.reading)
 
 
 def set_test_instant(at: datetime | None) -> None:

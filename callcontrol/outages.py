@@ -4,9 +4,9 @@ What was last known lives in this process; what was granted is counted in Postgr
 """
 
 import logging
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
@@ -52,7 +52,7 @@ def note_answer(organization: str, label: str, accno: str) -> None:
     """The counter said yes just now."""
     if len(_memory.known) > KNOWN_MAX:
         _memory.known.clear()
-    _memory.known[organization, label] = accno, time.monotonic()
+    _memory.known[organization, label] = accno, monotonic()
     _memory.silent_since = None
 
 
@@ -79,7 +79,7 @@ def grant_without_counter(organization: str, label: str) -> UncheckedGrant:
 
     Raises CounterUnavailable.
     """
-    now = time.monotonic()
+    now = monotonic()
     _memory.silent_since = _memory.silent_since or now
     accno, known_at = _memory.known.get((organization, label), ("", 0.0))
     policy = policy_of(organization)

@@ -8,9 +8,9 @@ process. `recall` brings answers into this process before a batch is priced. No 
 import json
 import logging
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
@@ -78,10 +78,10 @@ class HttpCarrierLookup:
     def _ask(self, url: str) -> outside.Answer:
         name, _, value = self.header.partition(":")
         headers = {name.strip(): value.strip()} if value else {}
-        until = time.monotonic() + self.seconds
+        until = monotonic() + self.seconds
         try:
             target = outside.judged_target(url, exceptions=settings.OUTSIDE_ALLOWED_PRIVATE_NETS, seconds=self.seconds)
-            left = until - time.monotonic()
+            left = until - monotonic()
             return outside.get(target, headers=headers, seconds=left, body_max=ANSWER_BYTES_MAX)
         except PlatformError as failed:
             raise LookupFailed(str(failed.fields.get("reason", failed.code))) from failed
@@ -117,21 +117,21 @@ class Answers:
         if not self._kept:
             return ""
         kept = self._kept.get(key)
-        return kept.carrier if kept is not None and time.monotonic() < kept.until else ""
+        return kept.carrier if kept is not None and monotonic() < kept.until else ""
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """The keys of which this process knows nothing, not even that Valkey has no answer."""
-        now = time.monotonic()
+        now = monotonic()
         return [key for key in keys if (kept := self._kept.get(key)) is None or now >= kept.until]
 
     def unasked(self, keys: Iterable[str]) -> list[str]:
         """The keys that nobody asked the service for, as far as is known."""
-        now = time.monotonic()
+        now = monotonic()
         return [key for key in keys if (kept := self._kept.get(key)) is None or not kept.asked or now >= kept.until]
 
     def keep(self, carriers: Mapping[str, str | None]) -> None:
         """Remember answers; None: Valkey has none."""
-        now = time.monotonic()
+        now = monotonic()
         if len(self._kept) + len(carriers) > KEPT_MAX:
             self._kept = {}
         for key, carrier in carriers.items():
@@ -156,15 +156,15 @@ class _Breaker:
         with self._lock:
             if self._failures < self._failures_max:
                 return True
-            if time.monotonic() < self._paused_until:
+            if monotonic() < self._paused_until:
                 return False
-            self._paused_until = time.monotonic() + self._seconds
+            self._paused_until = monotonic() + self._seconds
             return True
 
     def note_failure(self) -> None:
         with self._lock:
             self._failures += 1
-            self._paused_until = time.monotonic() + self._seconds
+            self._paused_until = monotonic() + self._seconds
 
     def note_success(self) -> None:
         with self._lock:

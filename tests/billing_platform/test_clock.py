@@ -41,7 +41,7 @@ def test_the_database_is_asked_once_in_ten_seconds(monkeypatch: pytest.MonkeyPat
     asked, reading = [], [1000.0]
     instant = datetime(2026, 3, 1, tzinfo=UTC)
     monkeypatch.setattr(clock, "_database_instant", lambda: asked.append(1) or instant)
-    monkeypatch.setattr(clock.time, "monotonic", lambda: reading[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: reading[0])
 
     first = clock.now()
     reading[0] += 9.5
@@ -56,7 +56,7 @@ def test_the_database_is_asked_once_in_ten_seconds(monkeypatch: pytest.MonkeyPat
 def test_without_the_database_the_last_answer_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = [1000.0]
     instant = datetime(2026, 3, 1, tzinfo=UTC)
-    monkeypatch.setattr(clock.time, "monotonic", lambda: reading[0])
+    monkeypatch.setattr(clock, "monotonic", lambda: reading[0])
     monkeypatch.setattr(clock, "_database_instant", lambda: instant)
     clock.now()
 

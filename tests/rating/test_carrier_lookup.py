@@ -127,7 +127,7 @@ def test_after_three_failures_nobody_asks_for_a_while(service, monkeypatch):
     learn([KEY])
     assert (len(service.asked), found()) == (3, ("CMCC", "segment"))
     later = time.monotonic() + carrier_lookup.PAUSE_SECONDS + 1
-    monkeypatch.setattr(carrier_lookup.time, "monotonic", lambda: later)
+    monkeypatch.setattr(carrier_lookup, "monotonic", lambda: later)
     learn([KEY])
     assert (len(service.asked), found()) == (4, ("CUCC", "lookup"))
 

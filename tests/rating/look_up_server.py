@@ -46,7 +46,7 @@ def look_up_service() -> Iterator[LookUpService]:
             service.headers.append(self.headers.get("X-Token", ""))
             status, body = service.answer(number)
             if service.mood == "late":
-                time.sleep(0.5)
+                time.sleep(1.2)
             try:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))

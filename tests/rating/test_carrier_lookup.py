@@ -109,7 +109,7 @@ def test_a_service_that_does_not_answer_changes_nothing_and_costs_little(service
 
     learn([KEY, "8613900139000"])  # the second is not even asked for
 
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 0.8
     assert len(service.asked) == 1
     assert found() == ("CMCC", "segment")
     service.mood = "well"
@@ -157,7 +157,7 @@ def test_without_valkey_the_process_still_learns(service, settings):
     began = time.monotonic()
     for number in range(100):
         recall([f"861380013{number:04}"])  # nobody waits a hundred times for who is away
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1.0
 
 
 def test_without_a_service_nothing_is_asked_and_nothing_is_read(settings):

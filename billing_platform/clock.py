@@ -36,12 +36,13 @@ def _database_instant() -> datetime:
 
 
 def _resync() -> None:
-    started = monotonic()
     try:
+        connection.ensure_connection()  # its time is not the query's
+        started = monotonic()
         instant = _database_instant()
     except (DatabaseError, InterfaceError):
         if _sync.instant is None:  # never synchronised: the wall clock is all there is
-            _sync.instant, _sync.reading = datetime.fromtimestamp(time.time(), UTC), started
+            _sync.instant, _sync.reading = datetime.fromtimestamp(time.time(), UTC), monotonic()
         return
     _sync.instant, _sync.reading = instant.astimezone(UTC), (started + monotonic()) / 2
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from callcontrol.pending import resubmit_pending_uses
+from callcontrol.pending import deliver, resubmit_pending_uses
 from callcontrol.sweeping import ask_platform, sweep_callbacks
 
 
@@ -14,6 +14,11 @@ def sweep_callbacks_task() -> None:
 @shared_task
 def resubmit_pending_uses_task() -> None:
     resubmit_pending_uses()
+
+
+@shared_task
+def deliver_pending_uses_task(*row_ids: int) -> None:
+    deliver(row_ids)
 
 
 @shared_task

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 
 from django.db import connection, transaction
@@ -26,7 +27,7 @@ from cdr.repeats import Comparison
 
 CHARGED_TOPIC, CONFLICT_TOPIC = "cdr.charged", "cdr.conflict"
 WANTED_SECONDS = 1.0  # a new webhook endpoint hears of charges from then on
-RELEASE_TASK = "callcontrol.tasks.resubmit_pending_uses_task"
+RELEASE_TASK, RELEASES_A_RING = "callcontrol.tasks.deliver_pending_uses_task", 500
 OTHER_LEG = "other_leg"  # the rule of a leg whose call was settled by another record
 Kind = ReviewItem.Kind
 _SETTLED = frozenset({CHARGED, FILTERED})
@@ -164,11 +165,13 @@ def _note_our_calls(rows: Iterable[CallRow]) -> None:
         )
         for row in ours
     ])  # fmt: skip
-    free = [row for row in ours if row.state == FILTERED]
-    for row in free:
+    free = [
         keep_release(row.accno, row.label, reference=row.charge_key, organization=row.organization)
-    if free:
-        transaction.on_commit(lambda: ring(RELEASE_TASK))
+        for row in ours
+        if row.state == FILTERED
+    ]
+    for first in range(0, len(free), RELEASES_A_RING):
+        transaction.on_commit(partial(ring, RELEASE_TASK, *free[first : first + RELEASES_A_RING]))
 
 
 class _Wanted:

@@ -4,9 +4,13 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import pytest
+from django.utils.module_loading import import_string
+
 from billing_platform import clock
 from callcontrol.models import Callback
 from callcontrol.pending import resubmit_pending_uses
+from cdr import history
 from cdr.resubmission import sweep_charges
 from counter import client
 from counter.uses import CallFacts, UseRequest
@@ -108,6 +112,22 @@ def test_unanswered_call_gives_its_hold_back(desk: Desk) -> None:
     assert (held(sender), sender.balance) == ("0.00", "100.00")
     placed.refresh_from_db()
     assert (placed.state, placed.cause) == ("ended", "no_answer")
+
+
+def test_the_hold_comes_back_at_once_also_from_a_worker_whose_clock_is_behind(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung: list[tuple[str, ...]] = []
+    monkeypatch.setattr(history, "ring", lambda *told: rung.append(told))
+    sender, platform = make_sender(), make_platform()
+    placed = place(sender, platform)
+
+    platform.push(report(placed, answer_time=None, hangup_cause="no_answer"))
+    clock.set_test_instant(clock.now() - timedelta(seconds=2))
+    ((task, *rows),) = rung
+    import_string(task)(*rows)
+
+    assert (held(sender), sender.balance) == ("0.00", "100.00")
 
 
 def test_two_legs_of_one_call_are_charged_once(desk: Desk) -> None:

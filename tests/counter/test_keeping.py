@@ -132,7 +132,7 @@ def test_expiry_releases_uses_and_calls_and_charges_durations():
     assert expire_at(expire) == 4
 
     assert states() == [("m1", "expired"), ("c1", "expired"), ("c2", "ended"), ("t1", "ended")]
-    assert (money(acme), transfers_of_uses()) == (("9.34", "0"), [Decimal("0.36"), Decimal("0.30")])
+    assert (money(acme), sorted(transfers_of_uses())) == (("9.34", "0"), [Decimal("0.30"), Decimal("0.36")])
     assert expire_at(expire) == 0
     true = end_one(use(acme, "timed", "t1", 61, finish=began + timedelta(seconds=61)))
     assert (true.cost, true.warnings) == (Decimal("0.20"), ("replaced_estimate",))

@@ -9,7 +9,7 @@ from pathlib import Path
 from billing_platform.supervision import wait_until
 from tests.faults import oracle, workload
 from tests.faults.stack import Stack
-from tests.faults.supervisor import web_answers
+from tests.faults.supervisor import ready_everywhere
 from tests.faults.workload import Calls, Entry, Journal, Record, Reply, Sender, key_of
 
 LIVELY_SECONDS = 20.0  # sweepers are set faster
@@ -99,7 +99,8 @@ class Stage:
         oracle.reconcile(entries, self.stack.books)
         oracle.check_charges(entries, self.stack.books)
         self.check_answers_again(entries)
-        ready = wait_until(lambda: web_answers(self.stack.web_port, "/readyz"), seconds=LIVELY_SECONDS)
+        web, port = self.stack.web, self.stack.web_port
+        ready = wait_until(lambda: ready_everywhere(web, port), seconds=LIVELY_SECONDS)
         assert ready, "/readyz stays red"
         assert self.stack.clerk.breaches() == {}
 

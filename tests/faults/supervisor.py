@@ -10,13 +10,17 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from billing_platform.supervision import Child, ChildSpec, last_words, unused_port, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
+CONNECTIONS_MAX = 40  # the kernel deals them out: none is left out of so many
 HOST = "127.0.0.1"
 
 
@@ -29,15 +33,40 @@ def accepts(port: int) -> bool:
     return True
 
 
-def web_answers(port: int, path: str = "/healthz") -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+def web_answers(port: int) -> bool:
+    with closing(_connected(port)) as wire:
+        return _is_ok(wire, "/healthz")
+
+
+def ready_everywhere(web: "Part", port: int) -> bool:
+    """Is `/readyz` green at each child of the site? Each of them remembers its own outages."""
+    waiting = web.children()
+    with ExitStack() as undo:
+        for _ in range(CONNECTIONS_MAX):
+            wire = undo.enter_context(closing(_connected(port)))
+            if not _is_ok(wire, "/healthz"):
+                return False
+            child = web.who_serves(wire.sock.getsockname()[1])
+            if child in waiting and not _is_ok(wire, "/readyz"):
+                return False
+            waiting.discard(child)
+            if not waiting:
+                return True
+    return False
+
+
+def _connected(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(HOST, port, timeout=5)
+
+
+def _is_ok(wire: http.client.HTTPConnection, path: str) -> bool:
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
+        wire.request("GET", path)
+        answer = wire.getresponse()
+        answer.read()
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()
+    return answer.status == http.HTTPStatus.OK
 
 
 @dataclass
@@ -107,6 +136,13 @@ class Part:
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")
         found = {int(pid) for pid in path.read_text().split()} if path.exists() else set()
         return {pid for pid in found if not _is_zombie(pid)}
+
+    def who_serves(self, port: int) -> int:
+        """The child at the other end of a connection that comes from this port."""
+        for pid in self.children():
+            if any(end.raddr and end.raddr.port == port for end in psutil.Process(pid).net_connections("tcp")):
+                return pid
+        raise AssertionError(f"no child of {self.name} serves the connection from port {port}")
 
     def await_dead(self, *, seconds: float) -> None:
         """Until it has ended by itself: its failpoint was hit."""

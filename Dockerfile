@@ -21,6 +21,7 @@ COPY finance finance
 COPY protos protos
 ENV PATH=/venv/bin:$PATH MALLOC_ARENA_MAX=2 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/app/var
 RUN DJANGO_SECRET_KEY=only-to-collect KEY_PEPPER=only-to-collect python manage.py collectstatic --noinput \
+ && python -m compileall -q . \
  && mkdir var && chown billing var
 USER billing
 EXPOSE 8000 50080

@@ -122,16 +122,24 @@ class Gatherer(Generic[Item, Outcome]):
             return batch
 
     def _run(self) -> None:
-        while batch := self._take():
-            close_old_connections()
-            try:
-                outcomes: Sequence[Outcome | BaseException] = self._commit([waiting.item for waiting in batch])
-                assert len(outcomes) == len(batch), f"{self._name}: an outcome for each item"
-            except BaseException as error:  # noqa: BLE001  outermost loop of this thread: each waiting request gets it
-                outcomes = [error] * len(batch)
-            with self._state:
-                self._in_flight -= len(batch)
-                self._state.notify()  # what came meanwhile has less patience now
-            for waiting, outcome in zip(batch, outcomes, strict=True):
-                waiting.outcome = outcome
-                waiting.done.release()
+        while self._commit_next():  # a call of its own: a large batch is not kept while waiting for the next one
+            pass
+
+    def _commit_next(self) -> bool:
+        """Take a batch, commit it, answer each; False when there is no more to come."""
+        batch = self._take()
+        if not batch:
+            return False
+        close_old_connections()
+        try:
+            outcomes: Sequence[Outcome | BaseException] = self._commit([waiting.item for waiting in batch])
+            assert len(outcomes) == len(batch), f"{self._name}: an outcome for each item"
+        except BaseException as error:  # noqa: BLE001  outermost loop of this thread: each waiting request gets it
+            outcomes = [error] * len(batch)
+        with self._state:
+            self._in_flight -= len(batch)
+            self._state.notify()  # what came meanwhile has less patience now
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            waiting.outcome = outcome
+            waiting.done.release()
+        return True

@@ -18,7 +18,7 @@ from cdr.records import CHARGED, PENDING, REVIEW, CallRow
 from cdr.schedule import CHINA, next_attempt
 from counter import client
 from counter.errors import CounterError, CounterUnavailable
-from counter.uses import CallFacts, ServiceUse, UseReceipt, UseRequest
+from counter.uses import CallFacts, PayerAsked, ServiceUse, UseReceipt, UseRequest
 
 LEAST_SECONDS = 0.05  # with less left of the budget the counter is not asked at all
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def charge_records(rows: Sequence[CallRow], *, at: datetime, seconds: float) -> 
     """Charge the pending rows among these within `seconds`; what is not answered in time stays pending."""
     until = time.monotonic() + seconds
     pending = [row for row in rows if row.state == PENDING]
-    due = [row for row in pending if _find_account(row, until=until)]
+    due = _with_account(pending, until=until)
     asked = due and _ask(due, at=at, until=until)
     count_attempts(row for row in pending if row.state == REVIEW or (asked and row.accno))
 
@@ -58,7 +58,7 @@ def quoted_amount(row: CallRow) -> tuple[Decimal | None, str]:
 
     Whole increments at the quoted price; bands, tiers and package units may make the charge a different one.
     """
-    if not (row.label and _find_account(row, until=time.monotonic() + client.GATE_SECONDS)):
+    if not (row.label and _with_account([row], until=time.monotonic() + client.GATE_SECONDS)):
         return None, ""
     use = use_of(row, service_items())
     try:
@@ -106,20 +106,33 @@ def _take_receipt(row: CallRow, receipt: UseReceipt, *, at: datetime) -> None:
         row.warnings = ",".join(filter(None, (row.warnings, *receipt.warnings)))[:300]
 
 
-def _find_account(row: CallRow, *, until: float) -> bool:
-    """Is it known who pays? Our own calls bring the account that holds for them."""
-    if row.accno:
-        return True
-    if time.monotonic() > until:
-        return False
+def _with_account(rows: Sequence[CallRow], *, until: float) -> list[CallRow]:
+    """Those of which it is known who pays. Our own calls bring the account that holds for them; the others' are asked
+    for together."""
+    unknown = [row for row in rows if not row.accno]
+    left = until - time.monotonic()
+    if unknown and left > 0:
+        with client.within(left):
+            for row, payer in zip(unknown, _payers_of(unknown), strict=True):
+                _take_payer(row, payer)
+    return [row for row in rows if row.accno]
+
+
+def _payers_of(rows: Sequence[CallRow]) -> Sequence[str | CounterError]:
     try:
-        row.accno = client.paying_account(row.organization, row.label, at=row.start_time)
-    except CounterUnavailable as away:
-        row.bill_error = f"{away.code}: {away.detail}"[:300]
+        return client.paying_accounts([PayerAsked(row.organization, row.label, row.start_time) for row in rows])
     except CounterError as refusal:
+        return [refusal] * len(rows)
+
+
+def _take_payer(row: CallRow, payer: str | CounterError) -> None:
+    if isinstance(payer, str):
+        row.accno = payer
+    elif isinstance(payer, CounterUnavailable):
+        row.bill_error = f"{payer.code}: {payer.detail}"[:300]
+    else:
         row.bill_attempts += 1
-        send_to_review(row, refusal.code, refusal.detail or str(refusal.title))
-    return bool(row.accno)
+        send_to_review(row, payer.code, payer.detail or str(payer.title))
 
 
 def _summary(row: CallRow, start: datetime, *, name: str) -> str:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin
+from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin, column
 from billing_platform.models import Role
 from counter.models import (
     AccountBinding,
@@ -153,8 +153,8 @@ class ServiceRecordAdmin(ReadOnlyAdmin):
     readers = OFFICE
     list_display = (
         "providerno",
-        "item",
-        "account",
+        column("item", _("service item")),
+        column("account", _("account")),
         "state",
         "start_at",
         "charged_count",

@@ -21,11 +21,13 @@ from django.conf import settings
 from billing_platform.health import Part
 from billing_platform.money import parse_amount
 from counter.errors import REFUSALS, CounterError, CounterUnavailable, Invalid
-from counter.payers import Payer, Payers, earliest, latest
+from counter.payers import Answers, Payers
 from counter.uses import (
     AccountFacts,
     CallFacts,
     Cancelled,
+    PayerAsked,
+    PayerFound,
     Quote,
     QuoteLine,
     ServiceUse,
@@ -45,6 +47,7 @@ BREAKER_FAILURES, BREAKER_WINDOW, PROBE_SECONDS = 5, 10.0, 1.0
 UNKNOWN = frozenset({
     grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN, grpc.StatusCode.ABORTED,
+    grpc.StatusCode.UNIMPLEMENTED,  # a counter of an older release: it is about to be replaced
 })  # fmt: skip
 
 
@@ -83,7 +86,7 @@ def _channel(address: str) -> grpc.Channel:
         ("grpc.max_receive_message_length", 16 << 20),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 2000),  # for one attempt: who has just begun may be slow
         ("grpc.max_reconnect_backoff_ms", 1000),  # a counter that is back is found within a second
     ]
     if settings.COUNTER_TLS_CA:
@@ -166,15 +169,6 @@ def query_account(
     answer = _ask("QueryAccount", request, seconds=GATE_SECONDS)
     _payers.hear(answer.directory)
     return _account_facts(answer)
-
-
-def query_sub_accounts(
-    parent: str, *, label: str = "", at: datetime | None = None
-) -> tuple[tuple[str, ...], datetime | None, datetime | None]:
-    """Accounts in the order of the contract and the period in which the list holds. Raises AccountNotFound."""
-    request = wire.QuerySubAccountRequest(parent=parent, label=label, at=_text(at))
-    answer = _ask("QuerySubAccount", request, seconds=GATE_SECONDS)
-    return tuple(answer.accounts), _instant(answer.valid_from), _instant(answer.valid_until)
 
 
 def usable_service(accno: str, label: str, *, count: int = 1) -> Verdict:
@@ -297,17 +291,32 @@ def paying_account(organization: str, label: str, *, at: datetime) -> str:
 
     Raises AccountNotBound, CounterUnavailable.
     """
-    known = _payers.find(organization, label, at)
-    if known:
-        return known
-    account = query_account(organization=organization, at=at)
-    payers, since, until = query_sub_accounts(account.accno, label=label, at=at)
-    payer = Payer(
-        payers[0] if payers else account.accno, latest(account.valid_from, since),
-        earliest(account.valid_until, until), account.directory, time.monotonic() + settings.ACCOUNT_CACHE_TTL,
-    )  # fmt: skip
-    _payers.keep(organization, label, payer)
-    return payer.accno
+    (payer,) = paying_accounts([PayerAsked(organization, label, at)])
+    if isinstance(payer, CounterError):
+        raise payer
+    return payer
+
+
+def paying_accounts(asked: Sequence[PayerAsked]) -> list[str | CounterError]:
+    """The same for up to 1,000 uses, asked for together; each is answered alone, in order.
+
+    Raises CounterUnavailable for the whole.
+    """
+    return _payers.tell(asked, _ask_who_pays)
+
+
+def _ask_who_pays(asked: Sequence[PayerAsked]) -> Answers:
+    items = [
+        wire.PayingAccountQuestion(organization=one.organization, label=one.label, at=_text(one.at)) for one in asked
+    ]
+    answer = _ask("PayingAccounts", wire.PayingAccountsRequest(items=items), seconds=GATE_SECONDS)
+    return Answers([_payer_outcome(one) for one in answer.items], answer.directory)
+
+
+def _payer_outcome(told: wire.PayingAccount) -> PayerFound | CounterError:
+    if told.status:
+        return REFUSALS.get(told.reason, Invalid)(told.detail)
+    return PayerFound(told.accno, _instant(told.valid_from), _instant(told.valid_until))
 
 
 def forget_payers() -> None:

@@ -31,7 +31,7 @@ from counter.parsing import (
 )  # fmt: skip
 from counter.resources import Change, Occupied
 from counter.serving import Running, answered, start_server
-from counter.uses import NamedUse, Quote, StartReceipt, UseReceipt, UseRequest
+from counter.uses import NamedUse, PayerAsked, PayerFound, Quote, StartReceipt, UseReceipt, UseRequest
 from protos import counter_pb2 as wire
 from protos.counter_pb2_grpc import CounterServiceServicer, add_CounterServiceServicer_to_server
 
@@ -85,6 +85,9 @@ class CounterServicer(CounterServiceServicer):
     def Quote(self, request: wire.QuoteRequest, context: Context) -> wire.QuoteResponse:
         return answered("Quote", context, READ, partial(_quote, request))
 
+    def PayingAccounts(self, request: wire.PayingAccountsRequest, context: Context) -> wire.PayingAccountsResponse:
+        return answered("PayingAccounts", context, READ, partial(_paying_accounts, request))
+
 
 def serve(addresses: list[str]) -> Running:
     """Start the counter on these addresses."""
@@ -127,6 +130,37 @@ def _query_sub_account(request: wire.QuerySubAccountRequest, access: Access) -> 
         accounts=found.accnos, valid_from=_time(found.valid_from), valid_until=_time(found.valid_until),
         directory=generation,
     )  # fmt: skip
+
+
+def _paying_accounts(request: wire.PayingAccountsRequest, access: Access) -> wire.PayingAccountsResponse:
+    """Malformed questions are answered alone; all others together."""
+    if not 0 < len(request.items) <= ITEMS_MAX:
+        raise Invalid(f"1 to {ITEMS_MAX} items", fields={"items": "count"})
+    generation = directory_generation()
+    parsed = [_payer_asked(item) for item in request.items]
+    asked = [one for one in parsed if isinstance(one, PayerAsked)]
+    answers = iter(directory.find_payers(asked, organizations=access.organizations))
+    replies = [_payer_reply(one if isinstance(one, CounterError) else next(answers)) for one in parsed]
+    return wire.PayingAccountsResponse(items=replies, directory=generation)
+
+
+def _payer_asked(item: wire.PayingAccountQuestion) -> PayerAsked | CounterError:
+    try:
+        return PayerAsked(
+            parse_text(item.organization, "organization"), parse_label(item.label),
+            parse_instant(item.at, "at") or clock.now(),
+        )  # fmt: skip
+    except CounterError as refusal:
+        return refusal
+
+
+def _payer_reply(answer: PayerFound | CounterError) -> wire.PayingAccount:
+    if isinstance(answer, CounterError):
+        status: int = getattr(grpc.StatusCode, answer.grpc_status).value[0]
+        return wire.PayingAccount(status=status, reason=answer.code, detail=str(answer))
+    return wire.PayingAccount(
+        accno=answer.accno, valid_from=_time(answer.valid_from), valid_until=_time(answer.valid_until)
+    )
 
 
 def _account_reply(bound: Bound) -> wire.AccountResponse:

@@ -22,7 +22,7 @@ from counter.records import State, Stored
 from counter.uses import ServiceUse, UseReceipt
 from ledger import holds
 from ledger.posting import NewTransfer, Posted, lock_wallets, post_transfers
-from ledger.reversals import Reversal, reverse_transfers
+from ledger.reversals import Reversal, opposite_transfers
 
 Outcome = UseReceipt | CounterError
 ZERO = Decimal(0)
@@ -125,8 +125,7 @@ def move_money(uses: Sequence[Metered], *, at: datetime) -> None:
     for use in uses:
         _warn_about_hold(use, captured)
     replaced = [use for use in uses if use.replaces]
-    if replaced:
-        _reverse_charges(replaced, account_ids, at=at)
+    opposites = _opposites(replaced, account_ids, at=at) if replaced else []
     charged = [use for use in uses if use.charge.cost > 0]
     transfers = [
         NewTransfer(
@@ -135,7 +134,10 @@ def move_money(uses: Sequence[Metered], *, at: datetime) -> None:
         )
         for use in charged
     ]  # fmt: skip
-    for use, posted in zip(charged, post_transfers(transfers), strict=True):
+    moved = post_transfers([*opposites, *transfers])
+    if replaced:
+        _keep_replaced(replaced, moved[: len(opposites)], at=at)
+    for use, posted in zip(charged, moved[len(opposites) :], strict=True):
         use.posted = posted
         if posted.state == "overdrawn":
             use.warn("overdrawn")
@@ -150,13 +152,18 @@ def _warn_about_hold(use: Metered, captured: dict[int, Decimal]) -> None:
         use.warn("no_hold")
 
 
-def _reverse_charges(uses: Sequence[Metered], account_ids: set[int], *, at: datetime) -> None:
+def _opposites(uses: Sequence[Metered], account_ids: set[int], *, at: datetime) -> list[NewTransfer]:
+    """What gives back the charges in force, one for each use that moved money."""
     lock_wallets(account_ids)
-    posted = [use for use in uses if use.stored and use.stored.transfer_id]
-    reversals = reverse_transfers(
-        [Reversal(use.stored.transfer_id, use.cause_leg, at) for use in posted if use.stored and use.stored.transfer_id]
+    return opposite_transfers(
+        [Reversal(use.stored.transfer_id, use.cause_leg, at) for use in uses if use.stored and use.stored.transfer_id]
     )
-    reversal_of = {id(use): reversal.transfer_id for use, reversal in zip(posted, reversals, strict=True)}
+
+
+def _keep_replaced(uses: Sequence[Metered], reversals: Sequence[Posted], *, at: datetime) -> None:
+    """Note in the records' history what was in force."""
+    reversed_uses = [use for use in uses if use.stored and use.stored.transfer_id]
+    reversal_of = {id(use): reversal.transfer_id for use, reversal in zip(reversed_uses, reversals, strict=True)}
     ReplacedCharge.objects.bulk_create(
         replaced_charge(use.stored, cause=use.replaces, by=use.content, reversal_id=reversal_of.get(id(use)), at=at)
         for use in uses

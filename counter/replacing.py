@@ -25,7 +25,7 @@ from counter.records import Stored
 from counter.repricing import question_again
 from ledger.accounts import Account, read_accounts
 from ledger.posting import NewTransfer, lock_wallets, post_transfers
-from ledger.reversals import Reversal, reverse_transfers
+from ledger.reversals import Reversal, opposite_transfers
 
 TOPIC, ACT = "use.repriced", "uses.reprice"
 CHUNK = 2_000
@@ -196,11 +196,9 @@ def _priced(locked: dict[int, Stored], wanted: dict[int, Replacement]) -> list[_
 def _move_money(changing: Sequence[_Changing], *, cause: str) -> None:
     lock_wallets({one.account.id for one in changing})
     posted = [one for one in changing if one.stored.transfer_id is not None]
-    reversals = reverse_transfers([
+    opposites = opposite_transfers([
         Reversal(one.stored.transfer_id, cause, one.dated) for one in posted if one.stored.transfer_id is not None
     ])  # fmt: skip
-    for one, reversal in zip(posted, reversals, strict=True):
-        one.reversal_id = reversal.transfer_id
     charged = [one for one in changing if one.charge.cost > 0]
     transfers = [
         NewTransfer(
@@ -209,7 +207,10 @@ def _move_money(changing: Sequence[_Changing], *, cause: str) -> None:
         )
         for one in charged
     ]  # fmt: skip
-    for one, new in zip(charged, post_transfers(transfers), strict=True):
+    moved = post_transfers([*opposites, *transfers])
+    for one, reversal in zip(posted, moved[: len(posted)], strict=True):
+        one.reversal_id = reversal.transfer_id
+    for one, new in zip(charged, moved[len(posted) :], strict=True):
         one.transfer_id = new.transfer_id
 
 

@@ -6,6 +6,7 @@ What is made for every charge is a struct: twenty times cheaper to make than a f
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,6 +43,28 @@ class ServiceUse(msgspec.Struct, frozen=True, gc=False):
     estimated: bool = False
     rate_policy: str = ""
     correction: str = ""
+
+
+class PayerAsked(NamedTuple):
+    """Who pays for what this organisation uses (by label), at an instant?"""
+
+    organization: str
+    label: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PayerFound:
+    """The account that pays, and the period in which the same question has the same answer."""
+
+    accno: str
+    valid_from: datetime | None
+    valid_until: datetime | None
+
+    def holds(self, at: datetime) -> bool:
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_until is None or at < self.valid_until
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -478,3 +478,43 @@ class QuoteResponse(_message.Message):
     charged_legs: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, allowed: _Optional[bool] = ..., code: _Optional[int] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., price_exact: _Optional[str] = ..., increment_seconds: _Optional[int] = ..., connect_fee_exact: _Optional[str] = ..., currency: _Optional[str] = ..., max_seconds: _Optional[int] = ..., limit_reason: _Optional[str] = ..., hold_exact: _Optional[str] = ..., available_exact: _Optional[str] = ..., legs: _Optional[_Iterable[_Union[QuoteLeg, _Mapping]]] = ..., deck_version: _Optional[str] = ..., charged_legs: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PayingAccountQuestion(_message.Message):
+    __slots__ = ("organization", "label", "at")
+    ORGANIZATION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    organization: str
+    label: str
+    at: str
+    def __init__(self, organization: _Optional[str] = ..., label: _Optional[str] = ..., at: _Optional[str] = ...) -> None: ...
+
+class PayingAccountsRequest(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[PayingAccountQuestion]
+    def __init__(self, items: _Optional[_Iterable[_Union[PayingAccountQuestion, _Mapping]]] = ...) -> None: ...
+
+class PayingAccount(_message.Message):
+    __slots__ = ("status", "reason", "detail", "accno", "valid_from", "valid_until")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ACCNO_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    VALID_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    status: int
+    reason: str
+    detail: str
+    accno: str
+    valid_from: str
+    valid_until: str
+    def __init__(self, status: _Optional[int] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., accno: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_until: _Optional[str] = ...) -> None: ...
+
+class PayingAccountsResponse(_message.Message):
+    __slots__ = ("items", "directory")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[PayingAccount]
+    directory: str
+    def __init__(self, items: _Optional[_Iterable[_Union[PayingAccount, _Mapping]]] = ..., directory: _Optional[str] = ...) -> None: ...

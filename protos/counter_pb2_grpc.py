@@ -99,6 +99,11 @@ class CounterServiceStub:
                 request_serializer=protos_dot_counter__pb2.QuoteRequest.SerializeToString,
                 response_deserializer=protos_dot_counter__pb2.QuoteResponse.FromString,
                 _registered_method=True)
+        self.PayingAccounts = channel.unary_unary(
+                '/counter.CounterService/PayingAccounts',
+                request_serializer=protos_dot_counter__pb2.PayingAccountsRequest.SerializeToString,
+                response_deserializer=protos_dot_counter__pb2.PayingAccountsResponse.FromString,
+                _registered_method=True)
 
 
 class CounterServiceServicer:
@@ -184,6 +189,12 @@ class CounterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PayingAccounts(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CounterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -251,6 +262,11 @@ def add_CounterServiceServicer_to_server(servicer, server):
                     servicer.Quote,
                     request_deserializer=protos_dot_counter__pb2.QuoteRequest.FromString,
                     response_serializer=protos_dot_counter__pb2.QuoteResponse.SerializeToString,
+            ),
+            'PayingAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.PayingAccounts,
+                    request_deserializer=protos_dot_counter__pb2.PayingAccountsRequest.FromString,
+                    response_serializer=protos_dot_counter__pb2.PayingAccountsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -604,6 +620,33 @@ class CounterService:
             '/counter.CounterService/Quote',
             protos_dot_counter__pb2.QuoteRequest.SerializeToString,
             protos_dot_counter__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PayingAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/counter.CounterService/PayingAccounts',
+            protos_dot_counter__pb2.PayingAccountsRequest.SerializeToString,
+            protos_dot_counter__pb2.PayingAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,7 +48,9 @@ def test_the_public_calls_stand_first_and_the_kinds_keep_their_numbers():
     service = wire.DESCRIPTOR.services_by_name["CounterService"]
 
     assert service.full_name == "counter.CounterService"
-    assert [method.name for method in service.methods] == [*OLD_CALLS, "EndServices", "CancelService", "Quote"]
+    assert [method.name for method in service.methods] == [
+        *OLD_CALLS, "EndServices", "CancelService", "Quote", "PayingAccounts",
+    ]  # fmt: skip
     for message in (wire.CreateAccountRequest, wire.AccountResponse):
         assert dict(message.KindType.items()) == {"PS": 0, "CO": 1}
 

@@ -18,7 +18,7 @@ from counter import client
 from counter.errors import Invalid
 from counter.models import ServiceRecord
 from counter.parsing import parse_instant, parse_use
-from counter.uses import CallFacts, ServiceUse, UseRequest
+from counter.uses import CallFacts, PayerAsked, ServiceUse, UseRequest
 from tests import cast
 from tests.counter.told import money, refusal_of, transfers_of_uses
 from tests.counter.wire import connected, refusal, wire
@@ -161,8 +161,11 @@ def test_our_client_reads_every_answer(acme, tmp_path):
     with running_counter(tmp_path):
         account = client.query_account(organization="acme", at=now)
         assert (account.accno, str(account.available), account.valid_from) == (acme.accno, "100", cast.LONG_AGO)
-        assert client.query_sub_accounts(acme.accno, label="voice")[0] == (acme.accno,)
         assert client.paying_account("acme", "voice", at=now) == acme.accno
+        asked = [PayerAsked("acme", "voice", now), PayerAsked("nobody", "voice", now), PayerAsked("acme", "", now)]
+        assert [getattr(one, "code", one) for one in client.paying_accounts(asked)] == [
+            acme.accno, "account_not_bound", "validation",
+        ]  # fmt: skip
         assert client.usable_service(acme.accno, "voice").usable
         assert client.query_account_service("C99999999", "voice").code == 701
         quote = client.quote(UseRequest(acme.accno, "voice", call=facts, max_seconds=120))

@@ -8,9 +8,9 @@ import functools
 import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 import redis
 from django.conf import settings
@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from billing_platform.errors import RateLimited
 
+CONNECT_SECONDS, SOCKET_SECONDS = 0.3, 0.5
 SILENT_SECONDS = 5.0  # after a failure nobody asks for so long
 LOCAL_MAX = 10_000
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ _asking = threading.Lock()  # one thread fetches: a share each for all that wait
 
 def _take_of_share(bucket: str, limit: Rate) -> None:
     """Like `take`, for busy doors: one question to Valkey serves many requests, and a slow caller needs none."""
-    now, share = time.monotonic(), _shares.get(bucket)
+    now, share = monotonic(), _shares.get(bucket)
     if share is None:
         if len(_shares) > LOCAL_MAX:
             _shares.clear()
@@ -104,7 +105,7 @@ def _fetch(bucket: str, limit: Rate, *, at_most: int) -> int:
 
 @functools.lru_cache(maxsize=4)
 def _server(url: str, _pid: int) -> "redis.Redis":
-    return redis.Redis.from_url(url, socket_connect_timeout=0.3, socket_timeout=0.5)
+    return redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=SOCKET_SECONDS)
 
 
 class _Outage:
@@ -116,14 +117,14 @@ _outage = _Outage()
 
 def _shared(bucket: str, limit: Rate, at_most: int) -> tuple[int, int] | None:
     """Tokens taken and, where there is none, milliseconds to wait; None when Valkey does not answer."""
-    if time.monotonic() < _outage.silent_until:
+    if monotonic() < _outage.silent_until:
         return None
     try:
         server = _server(settings.REDIS_URL, os.getpid())
         taken, wait = server.eval(_SCRIPT, 1, f"limit:{bucket}", limit.tokens, limit.seconds * 1000, at_most)
         return int(taken), int(wait)
     except RedisError as error:
-        _outage.silent_until = time.monotonic() + SILENT_SECONDS
+        _outage.silent_until = monotonic() + SILENT_SECONDS
         _log.warning("rate limits count locally: %s", type(error).__name__)
         return None
 
@@ -133,7 +134,7 @@ _buckets: dict[str, tuple[float, float]] = {}
 
 def _local(bucket: str, limit: Rate, at_most: int) -> tuple[int, int]:
     """The same bucket in this process's memory."""
-    now = time.monotonic()
+    now = monotonic()
     if len(_buckets) > LOCAL_MAX:
         _buckets.clear()
     tokens, at = _buckets.get(bucket, (limit.tokens * 1.0, now))

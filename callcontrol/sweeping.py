@@ -20,6 +20,7 @@ BATCH = 500
 SECONDS_BETWEEN = (1, 5, 15, 60)  # the pauses before each question; then each minute
 STUCK = timedelta(seconds=30)
 ASKING = timedelta(seconds=30)  # nobody else asks about a call meanwhile
+AHEAD = timedelta(milliseconds=500)  # another process planned the question; its clock may go before ours by as much
 BEFORE_PLATFORM = Q(state=State.CREATED) | Q(state=State.QUEUED, placed_at__isnull=True)
 WITHOUT_RECORD = timedelta(minutes=10)
 EVENTS_KEPT = timedelta(hours=24)
@@ -40,7 +41,7 @@ def sweep_callbacks(*, limit: int = BATCH) -> dict[str, int]:
 def ask_platform(call_id: int) -> bool:
     """Ask about one call that is due; False when it is not (any more), or the platform said nothing."""
     at = clock.now()
-    due = Callback.objects.filter(pk=call_id, rank__lt=OVER, next_ask_at__lte=at)
+    due = Callback.objects.filter(pk=call_id, rank__lt=OVER, next_ask_at__lte=at + AHEAD)
     if due.update(next_ask_at=at + ASKING) != 1:
         return False
     call = Callback.objects.get(pk=call_id)

@@ -22,6 +22,8 @@ from cdr.providers import find_provider
 from cdr.receipts import cost_text
 
 DAYS_DEFAULT, DAYS_MAX = 31, 100  # a list is always bounded in time, so that it reads few partitions
+DELIVERIES_MAX = 100
+CLOCKS_APART = timedelta(minutes=1)  # those of two processes, at the very most
 SEES_NUMBERS = frozenset({Role.SUPERVISOR.value, Role.FINANCE.value})
 VIEW = "cdrs"
 FILTERS = {
@@ -149,12 +151,17 @@ def explain_record(record: CallRecord, *, caller: Caller) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def deliveries_of(record: CallRecord, *, limit: int) -> QuerySet[Delivery]:
+    """What made the record and at most `limit` later deliveries about it, in order; reads no month before it."""
+    later = CallDetail.objects.filter(record_id=record.id).order_by("id").values_list("delivery_id", flat=True)
+    since = record.received_at - CLOCKS_APART  # a later delivery may have come to a process whose clock is behind
+    return Delivery.objects.filter(id__in=[record.delivery_id, *later[:limit]], received_at__gte=since).order_by("id")
+
+
 def _deliveries(record: CallRecord) -> list[dict[str, Any]]:
-    later = list(CallDetail.objects.filter(record_id=record.id).values_list("delivery_id", flat=True)[:100])
-    rows = Delivery.objects.filter(id__in=[record.delivery_id, *later], received_at__gte=record.received_at)
     return [
         {"delivery_id": str(row.id), "received_at": _utc(row.received_at), "door": row.source, "adapter": row.adapter}
-        for row in rows.defer("body").order_by("id")
+        for row in deliveries_of(record, limit=DELIVERIES_MAX).defer("body")
     ]
 
 

@@ -19,7 +19,7 @@ from cdr.errors import RecordNotFound
 from cdr.messages import LEGS
 from cdr.models import CallDetail, CallRecord, Delivery, FilterDecision
 from cdr.providers import find_provider
-from cdr.reading import SEES_NUMBERS, read_record
+from cdr.reading import SEES_NUMBERS, deliveries_of, read_record
 from cdr.records import call_key, find_by_keys
 from cdr.wording import DOORS, failure_words, filter_words, word
 
@@ -132,9 +132,7 @@ def _siblings(record: CallRecord) -> list[CallRecord]:
 
 
 def _deliveries(record: CallRecord, *, with_bodies: bool) -> list[DeliveryStory]:
-    later = CallDetail.objects.filter(record_id=record.id).order_by("id").values_list("delivery_id", flat=True)
-    ids = [record.delivery_id, *later[:DELIVERIES_MAX]]
-    rows = Delivery.objects.filter(id__in=ids, received_at__gte=record.received_at).order_by("id")
+    rows = deliveries_of(record, limit=DELIVERIES_MAX)
     if not with_bodies:
         rows = rows.defer("body")
     return [_delivery(row, with_body=with_bodies) for row in rows]

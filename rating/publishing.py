@@ -84,11 +84,11 @@ def settle(draft: DeckVersion, publication: Publication, *, touched: int, caller
 
 def publish(draft: DeckVersion, publication: Publication, *, caller: Caller) -> VersionReceipt:
     """Schedule what needs nobody's agreement, or has it. Raises TooSoon, TermsRefused. The deck must be locked."""
-    at = clock.now()
-    effective_from = _effective_from(draft.deck, publication, at)
     _compile_terms(draft)
     content_hash, rows = hashed_content(draft)
     settle_rows(draft)
+    at = clock.now()  # after what takes seconds in a large deck: they are none of the notice that the processes get
+    effective_from = _effective_from(draft.deck, publication, at)
     moved = claim(
         DeckVersion.objects.filter(pk=draft.pk),
         DeckVersion.TRANSITIONS,

@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 from billing_platform import clock
 from billing_platform.models import AuditEntry, OutboxEvent
 from billing_platform.runs import GuardRail
-from rating import decks, tariffs
+from rating import decks, publishing, tariffs
 from rating.copies import revert_deck
 from rating.decks import Publication, discard_draft, open_draft, publish_version, withdraw_version
 from rating.engine import price_call
@@ -160,6 +160,27 @@ def test_prices_change_ahead_of_time_unless_it_is_a_correction():
     publish("cn", "010,0.66,60,60", effective_from=past, correction=True)
 
     assert price("cn", "01060001234", past) == Decimal("0.6600")
+
+
+def test_the_time_that_a_large_deck_takes_is_none_of_the_notice(monkeypatch):
+    make_deck("cn", "010,0.60,60,60")
+    begun, hashed = clock.now(), publishing.hashed_content
+
+    def hashed_slowly(draft):
+        clock.set_test_instant(begun + timedelta(seconds=20))
+        return hashed(draft)
+
+    monkeypatch.setattr(publishing, "hashed_content", hashed_slowly)
+    try:
+        published = publish("cn", "010,0.66,60,60").version
+        clock.set_test_instant(begun)
+        with pytest.raises(TooSoon):
+            publish("cn", "010,0.70,60,60", effective_from=begun + timedelta(seconds=24))
+    finally:
+        clock.set_test_instant(None)
+
+    assert published.effective_from == begun + timedelta(seconds=25)
+    assert DeckVersion.objects.count() == 2
 
 
 def test_revert_publishes_the_old_content_with_its_hash():

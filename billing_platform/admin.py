@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from billing_platform import clock
 from billing_platform.admin_rules import ReadOnlyAdmin, RoleAdmin
 from billing_platform.auth import caller_of_request, forget_keys, is_network, issue_key, rotate_key
+from billing_platform.deliveries import send_again
 from billing_platform.models import (
     ApiKey,
     AuditEntry,
@@ -29,9 +30,9 @@ from billing_platform.models import (
     OutboxEvent,
     Role,
     Scope,
+    WebhookDelivery,
     WebhookEndpoint,
 )
-from billing_platform.outbox import send_again
 from billing_platform.outside import AddressRefused, check_url
 from billing_platform.trail import together
 from billing_platform.watching import visible_runs
@@ -217,9 +218,41 @@ def _check_endpoint(url: str) -> None:
         raise ValidationError(str(refusal)) from refusal
 
 
+class DeliveryInline(TabularInline):
+    """What became of the event at each endpoint."""
+
+    model = WebhookDelivery
+    fields = readonly_fields = ("url", "state", "attempts", "tried_at", "next_attempt_at", "last_error")
+    extra = 0
+    can_delete = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.model) and admin.site.get_model_admin(WebhookDelivery).has_view_permission(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    """Each event at each endpoint. The endpoint's own row may be gone, so it is told by its address."""
+
+    readers = OPERATORS
+    list_display = ("id", "event", "url", "state", "attempts", "tried_at", "next_attempt_at", "last_error")
+    list_filter = ("state",)
+    list_select_related = ("event",)
+    search_fields = ("=event__subject", "=url")
+    ordering = ("-id",)
+    fields = list_display[1:]
+
+
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
     readers = OPERATORS
+    inlines = (DeliveryInline,)
     list_display = ("id", "topic", "subject", "organization", "state", "attempts", "next_attempt_at", "last_error")
     list_filter = ("state",)
     search_fields = ("=subject",)

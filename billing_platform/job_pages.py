@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from billing_platform import watching
+from billing_platform import registry, watching
 from billing_platform.answers import own_page, tagged_json
 from billing_platform.auth import audience, remote_address
 from billing_platform.doors import CallerRequest, door
@@ -33,8 +33,9 @@ def jobs_page(request: CallerRequest) -> HttpResponse:
         "filter": asked,
         "page": watching.watched_runs(request.caller, asked, page_request(request.GET, view=watching.VIEW)),
         "states": JobRun.State.choices,
-        "jobs": watching.job_names(),
+        "jobs": [(name, registry.title_of_job(name)) for name in watching.job_names()],
         "sees_all": bool(watching.ALL_WATCHERS & request.caller.roles),
+        "webhooks": watching.watched_webhooks(request.caller),
     }
     return own_page(request, "billing_platform/jobs.html", context)
 

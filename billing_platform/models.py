@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from billing_platform import clock
+
 
 class Role(models.TextChoices):
     """What a person may be in an organisation; several at once."""
@@ -117,7 +119,10 @@ class StoredAnswer(models.Model):
 
 
 class OutboxEvent(models.Model):
-    """A fact that others are told about; written in the transaction that makes it true, relayed afterwards."""
+    """A fact that others are told about; written in the transaction that makes it true, relayed afterwards.
+
+    State, tries and error sum up its deliveries: pending while one of them is, dead when one was given up.
+    """
 
     class State(models.TextChoices):
         PENDING = "pending", _("pending")
@@ -160,13 +165,58 @@ class WebhookEndpoint(models.Model):
     secret = models.BinaryField()
     enabled = models.BooleanField(_("enabled"), default=True)
     failing_since = models.DateTimeField(_("failing since"), null=True, blank=True)
-    created_at = models.DateTimeField(_("created"), db_default=Now())
+    created_at = models.DateTimeField(_("created"), default=clock.now, db_default=Now())  # gets nothing older
 
     class Meta:
         verbose_name, verbose_name_plural = _("webhook endpoint"), _("webhook endpoints")
 
     def __str__(self) -> str:
         return self.url
+
+
+class WebhookDelivery(models.Model):
+    """One event on its way to one endpoint, with tries, state and error of its own.
+
+    It outlives its endpoint, whose row may be gone; `url` is where it was last sent, or was to be sent.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", _("pending")
+        DELIVERED = "delivered", _("delivered")
+        DEAD = "dead", _("dead letter")
+        DROPPED = "dropped", _("endpoint switched off or removed")
+
+    TRANSITIONS = {
+        State.PENDING: frozenset({State.DELIVERED, State.DEAD, State.DROPPED}),
+        State.DEAD: frozenset({State.PENDING}),
+        State.DELIVERED: frozenset[str](),
+        State.DROPPED: frozenset[str](),
+    }
+    ORGANIZATION_PATH = "event__organization"
+
+    event = models.ForeignKey(
+        OutboxEvent, models.CASCADE, related_name="deliveries", db_index=False, verbose_name=_("event")
+    )  # the index of the constraint below begins with it
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, models.DO_NOTHING, related_name="+", db_constraint=False, verbose_name=_("webhook endpoint")
+    )
+    url = models.CharField(_("address"), max_length=500)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"))
+    tried_at = models.DateTimeField(_("last attempt"), null=True)
+    last_error = models.CharField(_("last error"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("webhook delivery"), _("webhook deliveries")
+        constraints = [models.UniqueConstraint(fields=["event", "endpoint"], name="webhook_delivery_once")]
+        indexes = [
+            models.Index(fields=["next_attempt_at"], name="webhook_delivery_due", condition=models.Q(state="pending")),
+            models.Index(fields=["-id"], name="webhook_delivery_dead", condition=models.Q(state="dead")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.url}"
 
 
 class Notice(models.Model):

@@ -14,7 +14,7 @@ from django.utils.http import urlencode
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
-from billing_platform import clock, registry
+from billing_platform import clock, deliveries, registry
 from billing_platform.auth import Caller
 from billing_platform.errors import Conflict, Forbidden, Malformed, NotFound
 from billing_platform.job_commands import ring
@@ -77,6 +77,15 @@ class WatchedRun:
     subject: Subject | None = None
     may_act: bool = False
     may_resume: bool = False
+
+    @property
+    def title(self) -> str:
+        return registry.title_of_job(self.row.job)
+
+    @property
+    def counts(self) -> list[tuple[str, str, object]]:
+        """Name, words, and how many of each the run has counted so far."""
+        return [(name, str(registry.COUNT_TITLES.get(name, name)), count) for name, count in self.row.counts.items()]
 
     @property
     def tone(self) -> str:
@@ -187,6 +196,13 @@ def watched(row: JobRun, *, caller: Caller) -> WatchedRun:
     subject, may_act = _subject_of(row), may_act_on(row, caller)
     may_resume = may_act and subject is not None and bool(subject.resumers & caller.roles)
     return WatchedRun(row, _standing(row, _dead_among([row])), clock.now(), subject, may_act, may_resume)
+
+
+def watched_webhooks(caller: Caller) -> list[deliveries.Standing]:
+    """How the endpoints do that the caller watches over; none for those who watch their own runs alone."""
+    if not ALL_WATCHERS & caller.roles:
+        return []
+    return deliveries.list_standings(None if caller.sees_all else caller.organization)
 
 
 def job_names() -> list[str]:

@@ -12,9 +12,10 @@ from hashlib import sha256
 from django.db import connection, transaction
 
 from billing_platform.copying import copy_rows
+from billing_platform.deliveries import EVERY_TOPIC
 from billing_platform.doorbell import ring
 from billing_platform.models import WebhookEndpoint
-from billing_platform.outbox import EVERY_TOPIC, NewEvent, record_events
+from billing_platform.outbox import NewEvent, record_events
 from callcontrol.matching import RecordNote, note_records
 from callcontrol.pending import keep_release
 from cdr.deliveries import Delivery

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from urllib.parse import urlsplit
 
 from django.db import connection
 from django.urls import reverse
@@ -15,9 +16,8 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing_platform.models import OutboxEvent, Role
+from billing_platform.models import OutboxEvent, Role, WebhookDelivery
 from billing_platform.notices import notify
-from billing_platform.outbox import LEASE
 from billing_platform.templatetags.figures import amount
 from ledger.accounts import Account
 
@@ -52,21 +52,29 @@ _UNTOLD = """
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of an alert at one webhook, `host`; "" where it is of none. `text` says it in words; `state` is one
+    of pending, failing, delivered, dropped (switched off or removed), dead and unheard (no webhook wants it)."""
+
+    host: str
+    state: str
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that was told about the account. `delivery` says in words what became of it; `state` is one of
-    pending, failing, delivered, unheard (no webhook wants it) and dead."""
+    """Something that was told about the account, and how each webhook heard it."""
 
     at: datetime
     text: str
-    state: str
-    delivery: str
-    error: str
+    heard: tuple[Heard, ...]
 
 
 def list_alerts(account: Account) -> list[Alert]:
     """The newest 50 of the account, newest first."""
-    events = OutboxEvent.objects.filter(subject=account.accno, topic__in=TOPICS).order_by("-id")[:SHOWN_MAX]
-    return [_alert(event, account) for event in events]
+    events = OutboxEvent.objects.filter(subject=account.accno, topic__in=TOPICS).order_by("-id")
+    return [_alert(event, account) for event in events.prefetch_related("deliveries")[:SHOWN_MAX]]
 
 
 def tell_alerts(*, at: datetime) -> int:
@@ -104,19 +112,32 @@ def facts_of(payload: Mapping[str, str], *, accno: str, currency: str) -> dict[s
 def _alert(event: OutboxEvent, account: Account) -> Alert:
     facts = facts_of(event.payload, accno=account.accno, currency=account.currency)
     text = str(WORDINGS[kind_of(event.topic, event.payload)]) % facts
-    state, delivery = _delivery(event)
-    return Alert(event.created_at, text, state, delivery, event.last_error)
+    deliveries = sorted(event.deliveries.all(), key=lambda delivery: delivery.pk)
+    return Alert(event.created_at, text, tuple(map(_heard, deliveries)) or (_not_addressed(event),))
 
 
-def _delivery(event: OutboxEvent) -> tuple[str, str]:
-    """The event's way to the webhooks. A settled one keeps the end of its last lease: so it was tried then."""
-    tried_at = f"{localtime(event.next_attempt_at - LEASE):%m-%d %H:%M}"
-    if event.state == OutboxEvent.State.DEAD:
-        return "dead", _("given up after %(count)s tries") % {"count": event.attempts}
-    if event.state == OutboxEvent.State.PENDING and event.last_error:
-        return "failing", _("try %(count)s failed, will be repeated") % {"count": event.attempts}
-    if event.state == OutboxEvent.State.PENDING:
-        return "pending", _("on its way")
-    if event.attempts == 0:
-        return "unheard", _("no webhook wants it")
-    return "delivered", _("delivered at %(time)s") % {"time": tried_at}
+def _not_addressed(event: OutboxEvent) -> Heard:
+    if event.state == OutboxEvent.State.DELIVERED:
+        return Heard("", "unheard", _("no webhook wants it"))
+    return Heard("", "pending", _("on its way"))
+
+
+def _heard(delivery: WebhookDelivery) -> Heard:
+    state, text = _delivery(delivery)
+    return Heard(urlsplit(delivery.url).hostname or "", state, text, delivery.last_error)
+
+
+def _delivery(delivery: WebhookDelivery) -> tuple[str, str]:
+    """State and words of one way to one webhook."""
+    tries = {"count": delivery.attempts}
+    match delivery.state:
+        case WebhookDelivery.State.DEAD:
+            return "dead", _("given up after %(count)s tries") % tries
+        case WebhookDelivery.State.DROPPED:
+            return "dropped", _("not sent any more: the webhook was switched off or removed")
+        case WebhookDelivery.State.PENDING if delivery.last_error:
+            return "failing", _("try %(count)s failed, will be repeated") % tries
+        case WebhookDelivery.State.PENDING:
+            return "pending", _("on its way")
+    assert delivery.tried_at is not None  # what was delivered was sent
+    return "delivered", _("delivered at %(time)s") % {"time": f"{localtime(delivery.tried_at):%m-%d %H:%M}"}

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from billing_platform.auth import Caller
 from billing_platform.dashboard import Card
@@ -19,7 +20,7 @@ TEXT_MAX = 100
 STANDINGS: dict[str, "str | Promise"] = {
     "": _("all"),
     "blocked": _("may not start calls"),
-    "active": _("active"),
+    "active": pgettext_lazy("account", "active"),
     "overdrawn": _("overdrawn"),
     "suspended": _("suspended"),
     "closed": _("closed"),

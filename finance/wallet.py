@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from billing_platform.auth import Caller
 from billing_platform.paging import Page, PageRequest
@@ -26,7 +27,7 @@ CAUSES: dict[str, "str | Promise"] = {
     "top_up": _("top-up"),
     "adjustment": _("adjustment"),
     "use": _("use"),
-    "reversal": _("correction"),
+    "reversal": pgettext_lazy("ledger", "correction"),
     "lot_grant": _("gift"),
     "lot_expiry": _("gift expired"),
     "payment": _("order payment"),

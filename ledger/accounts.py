@@ -213,12 +213,12 @@ def _store_state(row: BillingAccount, to: str) -> None:
     """Write the state of a locked account and tell it when it is another one."""
     if row.state != to:
         BillingAccount.objects.filter(pk=row.pk).update(state=to)
-        tell_state(row.accno, organization=row.organization, state=to)
+        record_events([state_event(row.accno, organization=row.organization, state=to)])
 
 
-def tell_state(accno: str, *, organization: str, state: str) -> None:
-    """The event that an account has another state; joins the transaction that changed it."""
-    record_events([NewEvent("account.state", organization, accno, {"accno": accno, "state": str(state)})])
+def state_event(accno: str, *, organization: str, state: str) -> NewEvent:
+    """What is told when an account has another state, in the transaction that changed it."""
+    return NewEvent("account.state", organization, accno, {"accno": accno, "state": str(state)})
 
 
 def _lock(accno: str) -> BillingAccount:

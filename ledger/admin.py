@@ -3,12 +3,14 @@
 from typing import ClassVar
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
-from billing_platform.admin_rules import ReadOnlyAdmin
+from billing_platform.admin_rules import ReadOnlyAdmin, column
 from billing_platform.models import Role
 from ledger.models import AdjustmentRequest, BillingAccount, CreditLot, Hold, LimitRequest, Seal, Transfer
 
 READERS = frozenset({Role.FINANCE.value, Role.OPS.value, Role.PLATFORM_ADMIN.value})
+ACCOUNT = column("account", _("account"))
 
 
 class LedgerAdmin(ReadOnlyAdmin):
@@ -24,7 +26,10 @@ class BillingAccountAdmin(LedgerAdmin):
 
 @admin.register(Transfer)
 class TransferAdmin(LedgerAdmin):
-    list_display = ("id", "account", "debit", "credit", "amount", "currency", "cause_type", "cause_id", "created_at")
+    list_display = (
+        "id", ACCOUNT, column("debit", _("debit")), column("credit", _("credit")), "amount", "currency", "cause_type",
+        "cause_id", "created_at",
+    )  # fmt: skip
     list_select_related = ("account", "debit", "credit")
     search_fields = ("=account__accno",)
     ordering = ("-id",)
@@ -32,7 +37,7 @@ class TransferAdmin(LedgerAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(LedgerAdmin):
-    list_display = ("reference", "account", "amount", "state", "expires_at", "created_at")
+    list_display = ("reference", ACCOUNT, "amount", "state", "expires_at", "created_at")
     list_select_related = ("account",)
     list_filter = ("state",)
     search_fields = ("=account__accno", "=reference")
@@ -41,7 +46,7 @@ class HoldAdmin(LedgerAdmin):
 
 @admin.register(CreditLot)
 class CreditLotAdmin(LedgerAdmin):
-    list_display = ("reference", "account", "kind", "granted", "remaining", "priority", "expires_at")
+    list_display = ("reference", ACCOUNT, "kind", "granted", "remaining", "priority", "expires_at")
     list_select_related = ("account",)
     list_filter = ("kind",)
     search_fields = ("=account__accno",)
@@ -50,7 +55,7 @@ class CreditLotAdmin(LedgerAdmin):
 
 @admin.register(AdjustmentRequest)
 class AdjustmentRequestAdmin(LedgerAdmin):
-    list_display = ("reference", "account", "amount", "state", "requested_by", "decided_by", "created_at")
+    list_display = ("reference", ACCOUNT, "amount", "state", "requested_by", "decided_by", "created_at")
     list_select_related = ("account",)
     list_filter = ("state",)
     search_fields = ("=account__accno",)
@@ -60,7 +65,7 @@ class AdjustmentRequestAdmin(LedgerAdmin):
 @admin.register(LimitRequest)
 class LimitRequestAdmin(LedgerAdmin):
     list_display = (
-        "account", "credit_limit", "warning_threshold", "state", "requested_by", "decided_by", "created_at",
+        ACCOUNT, "credit_limit", "warning_threshold", "state", "requested_by", "decided_by", "created_at",
     )  # fmt: skip
     list_select_related = ("account",)
     list_filter = ("state",)

@@ -13,7 +13,7 @@ from billing_platform.auth import Caller
 from billing_platform.trail import record_act
 from billing_platform.transactions import limit_waiting
 from ledger import lots
-from ledger.accounts import load_account, tell_state
+from ledger.accounts import load_account
 from ledger.errors import AccountClosed
 from ledger.models import BillingAccount, CreditLot, LotConsumption
 from ledger.posting import NewTransfer, Posted, lock_wallets, post_transfers
@@ -90,10 +90,7 @@ def post_funding(funding: Funding, *, counterpart: str, cause_type: str) -> Post
         account.id, funding.amount, counterpart, cause_type, f"{funding.accno}:{funding.reference}", funding.at,
         memo=funding.memo,
     )  # fmt: skip
-    before = lock_wallets([account.id])[account.id]
     (posted,) = post_transfers([transfer])
-    if (before.state, posted.state) == (BillingAccount.State.OVERDRAWN, BillingAccount.State.ACTIVE):
-        tell_state(funding.accno, organization=account.organization, state=posted.state)
     if posted.state == BillingAccount.State.CLOSED and not posted.repeated:
         raise AccountClosed  # judged under the lock; the repeat of what came in before the closing is still answered
     if funding.by is not None and not posted.repeated:

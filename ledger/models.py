@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 AMOUNT_LIMIT = Decimal(10) ** 12
 
@@ -44,14 +45,14 @@ class LedgerAccount(models.Model):
 
 
 class BillingAccount(models.Model):
-    """A customer's account (计费帐号) with its wallet. `organization` is a code, `owner` a user id, "" when none."""
+    """A customer's account (计费账户) with its wallet. `organization` is a code, `owner` a user id, "" when none."""
 
     class Kind(models.TextChoices):
         PERSONAL = "personal", _("personal")
         COMPANY = "company", _("company")
 
     class State(models.TextChoices):
-        ACTIVE = "active", _("active")
+        ACTIVE = "active", pgettext_lazy("account", "active")
         OVERDRAWN = "overdrawn", _("overdrawn")
         SUSPENDED = "suspended", _("suspended")
         CLOSED = "closed", _("closed")

@@ -17,7 +17,7 @@ from billing_platform.copying import Cell, copy_rows
 from billing_platform.failpoints import failpoint
 from billing_platform.outbox import NewEvent, record_events
 from ledger import lots
-from ledger.accounts import system_account_ids
+from ledger.accounts import state_event, system_account_ids
 from ledger.amounts import require_amount
 from ledger.errors import AccountBlocked, AccountClosed, AccountNotFound, CauseConflict, InsufficientBalance
 from ledger.models import BillingAccount
@@ -306,6 +306,9 @@ def _after(wallet: Wallet, change: Decimal) -> Wallet:
 
 
 def _limit_events(before: Wallet, after: Wallet) -> list[NewEvent]:
+    """What crossing a limit tells: downwards with the balance, upwards that calls may start again."""
+    if (before.state, after.state) == (State.OVERDRAWN, State.ACTIVE):
+        return [state_event(after.accno, organization=after.organization, state=after.state)]
     topics = []
     if before.balance >= before.warning_threshold > after.balance:
         topics.append("account.low_balance")

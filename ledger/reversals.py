@@ -28,6 +28,13 @@ def reverse_transfers(reversals: Sequence[Reversal]) -> list[Posted]:
 
     Raises ReversalExceeds when the reversals of one transfer together would pass its amount.
     """
+    return post_transfers(opposite_transfers(reversals))
+
+
+def opposite_transfers(reversals: Sequence[Reversal]) -> list[NewTransfer]:
+    """What `reverse_transfers` would post, one for each, for who posts it with what takes its place: accounts then
+    tell only what came of both. Locks the wallets. Raises as `reverse_transfers`.
+    """
     originals = _load_originals([reversal.transfer_id for reversal in reversals])
     lock_wallets(account_id for account_id, _, _ in originals.values())
     reversed_before = _reversed_amounts(list(originals))
@@ -43,7 +50,7 @@ def reverse_transfers(reversals: Sequence[Reversal]) -> list[Posted]:
             raise ReversalExceeds(transfer=reversal.transfer_id)
         reversed_before[reversal.transfer_id][reversal.reason] = amount
         transfers.append(_opposite(reversal, amount, originals[reversal.transfer_id]))
-    return post_transfers(transfers)
+    return transfers
 
 
 def _opposite(reversal: Reversal, amount: Decimal, original: tuple[int, Decimal, str]) -> NewTransfer:

@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection, transaction
 
-from billing_platform import clock, failpoints, outbox
-from billing_platform.models import AuditEntry, OutboxEvent, WebhookEndpoint
-from billing_platform.outbox import NewEvent, record_events, relay_outbox, seconds_until_next, send_again
+from billing_platform import clock, deliveries, failpoints, outbox
+from billing_platform.deliveries import send_again
+from billing_platform.models import AuditEntry, OutboxEvent, WebhookDelivery, WebhookEndpoint
+from billing_platform.outbox import NewEvent, record_events, relay_outbox, seconds_until_next
 from billing_platform.webhooks import new_secret, opened_secret, sealed_secret
 from tests.billing_platform.receiver import Receiver, answer, receiving
 
@@ -51,6 +52,12 @@ def later(**span: float) -> None:
 
 def the_event() -> OutboxEvent:
     return OutboxEvent.objects.get()
+
+
+def ways() -> list[tuple[str, int, str]]:
+    """State, tries and error at each endpoint, in the order of the endpoints."""
+    rows = WebhookDelivery.objects.order_by("event_id", "endpoint_id")
+    return list(rows.values_list("state", "attempts", "last_error"))
 
 
 def test_an_event_is_delivered_with_a_signature_that_the_receiver_can_check(receiver: Receiver) -> None:
@@ -271,14 +278,145 @@ def test_a_relay_that_dies_after_sending_sends_again_with_the_same_id(
 
     with pytest.raises(failpoints.FailpointHit):
         relay_outbox()
-    leased = the_event()
+    leased = ways()
     relay_outbox()
     later(seconds=61)
     relay_outbox()
 
-    assert (leased.state, leased.attempts) == ("pending", 1)
-    assert [headers["webhook-id"] for headers, _body in receiver.requests] == [f"evt_{leased.pk}"] * 2
+    assert leased == [("pending", 1, "")]
+    assert [headers["webhook-id"] for headers, _body in receiver.requests] == [f"evt_{the_event().pk}"] * 2
     assert the_event().state == "delivered"
+
+
+@pytest.fixture
+def other() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
+
+
+def test_what_one_endpoint_heard_is_not_told_it_again_when_another_failed(receiver: Receiver, other: Receiver) -> None:
+    wants(receiver, "*")
+    wants(other, "*")
+    other.script = [answer(500), answer(200)]
+    record_events([suspended()])
+
+    relay_outbox()
+    first, waiting = ways(), the_event()
+    later(seconds=6.1)
+    relay_outbox()
+
+    assert first == [("delivered", 1, ""), ("pending", 1, "HTTP 500")]
+    assert (waiting.state, waiting.attempts, waiting.last_error) == ("pending", 1, "HTTP 500")
+    assert (ways(), the_event().state) == ([("delivered", 1, ""), ("delivered", 2, "")], "delivered")
+    assert (len(receiver.requests), len(other.requests)) == (1, 2)
+    ids = {headers["webhook-id"] for headers, _body in [*receiver.requests, *other.requests]}
+    assert ids == {f"evt_{the_event().pk}"}
+
+
+def test_a_dead_letter_of_one_endpoint_is_sent_again_to_that_one(receiver: Receiver, other: Receiver) -> None:
+    wants(receiver, "*")
+    wants(other, "*")
+    other.script = [answer(500)]
+    record_events([suspended()])
+    address_and_fail_nine_times(other)
+
+    relay_outbox()
+    dead = ways(), the_event().state, the_event().attempts
+    sent_again = send_again(the_event().pk)
+    relay_outbox()
+
+    assert dead == ([("delivered", 1, ""), ("dead", 10, "HTTP 500")], "dead", 10)
+    assert (sent_again, ways()) == (True, [("delivered", 1, ""), ("delivered", 1, "")])
+    assert (len(receiver.requests), len(other.requests), the_event().state) == (1, 2, "delivered")
+
+
+def address_and_fail_nine_times(receiver: Receiver) -> None:
+    """As if the receiver had failed nine times; the tenth try is due."""
+    deliveries.address_events()
+    WebhookDelivery.objects.filter(url=receiver.url).update(attempts=9, last_error="HTTP 500")
+
+
+def test_an_endpoint_made_later_gets_nothing_old(receiver: Receiver, other: Receiver) -> None:
+    record_events([suspended(subject="A-1")])
+    later(milliseconds=1)
+    wants(receiver, "*")
+    record_events([suspended(subject="A-2")])
+    relay_outbox()
+    later(seconds=1)
+    wants(other, "*")
+    record_events([suspended(subject="A-3")])
+    relay_outbox()
+
+    assert [json.loads(body)["data"]["subject"] for _headers, body in receiver.requests] == ["A-2", "A-3"]
+    assert [json.loads(body)["data"]["subject"] for _headers, body in other.requests] == ["A-3"]
+    assert set(OutboxEvent.objects.values_list("state", flat=True)) == {"delivered"}
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_what_waits_for_an_endpoint_that_is_switched_off_or_removed_ends_visibly(
+    receiver: Receiver, other: Receiver, *, is_removed: bool
+) -> None:
+    wants(receiver, "*")
+    endpoint = wants(other, "*")
+    other.script = [answer(500)]
+    record_events([suspended()])
+    relay_outbox()
+
+    if is_removed:
+        endpoint.delete()
+    else:
+        WebhookEndpoint.objects.filter(pk=endpoint.pk).update(enabled=False)
+    relay_outbox()
+
+    assert ways() == [("delivered", 1, ""), ("dropped", 1, "HTTP 500")]
+    assert WebhookDelivery.objects.get(state="dropped").url == other.url
+    assert (the_event().state, len(other.requests)) == ("delivered", 1)
+
+
+def test_an_event_that_an_earlier_release_began_to_send_goes_on_with_its_tries(receiver: Receiver) -> None:
+    wants(receiver, "*")
+    record_events([suspended()])
+    OutboxEvent.objects.update(attempts=9, last_error="HTTP 500")
+    receiver.script = [answer(503)]
+
+    relay_outbox()
+
+    assert (ways(), the_event().state, the_event().attempts) == ([("dead", 10, "HTTP 503")], "dead", 10)
+
+
+def test_of_two_outcomes_of_one_event_noted_at_once_both_are_counted(receiver: Receiver, other: Receiver) -> None:
+    wants(receiver, "*")
+    wants(other, "*")
+    record_events([suspended()])
+    deliveries.address_events()
+    due = deliveries.lease_due(2)
+    start = threading.Barrier(2)
+
+    def settle(one: deliveries.Due) -> None:
+        start.wait(60)
+        deliveries.settle(one, WebhookDelivery.State.DELIVERED)
+        connection.close()
+
+    settlers = [threading.Thread(target=settle, args=[one]) for one in due]
+    for thread in settlers:
+        thread.start()
+    for thread in settlers:
+        thread.join(60)
+
+    assert (ways(), the_event().state) == ([("delivered", 1, "")] * 2, "delivered")
+
+
+def test_an_outcome_that_comes_after_its_lease_changes_nothing(receiver: Receiver) -> None:
+    wants(receiver, "*")
+    record_events([suspended()])
+    deliveries.address_events()
+    (late,) = deliveries.lease_due(1)
+    later(seconds=61)
+    deliveries.lease_due(1)
+
+    deliveries.settle(late, WebhookDelivery.State.DEAD, error="HTTP 500")
+
+    assert (ways(), the_event().state) == ([("pending", 2, "")], "pending")
 
 
 def test_two_relays_send_each_event_once(receiver: Receiver) -> None:
@@ -287,7 +425,7 @@ def test_two_relays_send_each_event_once(receiver: Receiver) -> None:
     start = threading.Barrier(2)
 
     def relay() -> None:
-        start.wait(10)
+        start.wait(60)
         relay_outbox()
         connection.close()
 
@@ -295,7 +433,7 @@ def test_two_relays_send_each_event_once(receiver: Receiver) -> None:
     for thread in relays:
         thread.start()
     for thread in relays:
-        thread.join(30)
+        thread.join(60)
 
     assert len(receiver.requests) == 60
     assert len({headers["webhook-id"] for headers, _body in receiver.requests}) == 60

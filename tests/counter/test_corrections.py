@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 
 from billing_platform import clock
+from billing_platform.models import OutboxEvent
 from counter.models import QuotaUse, ReplacedCharge, UnitPack
+from ledger.funding import Funding, adjust
 from tests import cast
 from tests.counter.told import NOON, call, end, end_one, money, refusal_of, start, stop_clock, transfers_of_uses, use
 
@@ -101,6 +103,24 @@ def test_a_correction_with_a_long_id_is_told_apart_from_its_neighbour(acme):
     ]
 
     assert (costs, money(acme)) == ([Decimal("0.20"), Decimal("0.10")], ("99.9", "0"))
+
+
+def test_a_correction_tells_that_calls_may_start_again_only_when_they_may(acme):
+    now = clock.now()
+    adjust(Funding(acme.accno, Decimal("-99.70"), "spent before", now))
+    end_one(use(acme, "voice", "c1", 600, finish=now, call=call()))
+    told = OutboxEvent.objects.filter(subject=acme.accno, topic__startswith="account.").order_by("id")
+    before = list(told.values_list("topic", flat=True))
+
+    end_one(use(acme, "voice", "c1", 301, finish=now, call=call(), correction="ticket-1"))
+    still_owing = money(acme), told.count()
+    end_one(use(acme, "voice", "c1", 61, finish=now, call=call(), correction="ticket-2"))
+
+    assert before == ["account.low_balance", "account.overdrawn"]
+    assert (still_owing, money(acme)) == ((("-0.3", "0"), 2), ("0.1", "0"))
+    assert list(told.values_list("topic", "payload"))[2:] == [
+        ("account.state", {"accno": acme.accno, "state": "active"})
+    ]
 
 
 def test_a_correction_of_a_free_charge_has_nothing_to_reverse(acme):

@@ -105,7 +105,7 @@ def test_usage_goes_into_debt_and_the_account_is_overdrawn_until_money_comes() -
     assert [receipt.state for receipt in (at_limit, past_limit, paid)] == ["active", "overdrawn", "active"]
     assert past_limit.balance == Decimal("-5.000001")
     assert list(OutboxEvent.objects.order_by("id").values_list("topic", flat=True)) == [
-        "account.low_balance", "account.overdrawn",
+        "account.low_balance", "account.overdrawn", "account.state",
     ]  # fmt: skip
 
 

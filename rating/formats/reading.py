@@ -18,7 +18,7 @@ from rating.formats.layout import Layout
 from rating.formats.table import FILE_BYTES, TEXT, FileRefused, OpenFile, Table
 from rating.formats.template import AUTO, FileTemplate
 from rating.formats.textfile import open_text
-from rating.formats.workbook import is_workbook, open_workbook
+from rating.formats.workbook import is_workbook, open_workbook, open_workbook_head
 
 SHOWN_VALUES = 5
 TOLD_EACH = 1_000  # rows
@@ -117,7 +117,7 @@ def look_at(
     """
     file = DeckFile()
     try:
-        opened = _open(content, template)
+        opened = _open(content, template, workbook=open_workbook if rows_max is None else open_workbook_head)
     except FileRefused as refused:
         _refuse(file, refused)
         return FileLook(file)
@@ -144,10 +144,10 @@ def _refuse(file: DeckFile, refused: FileRefused) -> None:
     file.errors.insert(0, RowError(refused.row, refused.column, refused.value[:400], refused.code))
 
 
-def _open(content: bytes, template: FileTemplate) -> _Opened:
+def _open(content: bytes, template: FileTemplate, *, workbook: Callable[[bytes], OpenFile] = open_workbook) -> _Opened:
     if len(content) > FILE_BYTES:
         raise FileRefused("E_LIMIT", f"{len(content)} bytes")
-    source = open_workbook(content) if is_workbook(content) else open_text(content, template)
+    source = workbook(content) if is_workbook(content) else open_text(content, template)
     tables = [table for table in source.tables if not native.is_bands_sheet(table)]
     if template.sheet and source.kind != TEXT:
         tables = [table for table in tables if table.name == template.sheet]
@@ -209,7 +209,7 @@ def _columns(opened: _Opened, template: FileTemplate, file: DeckFile) -> tuple[i
             title=title.strip(),
             field=targets.get(index, ""),
             first=tuple(cells[index].strip() for cells in first if index < len(cells)),
-            worst=tuple(islice(worst.get(targets.get(index, "header"), ()), SHOWN_VALUES)),
+            worst=tuple(islice(worst.get(targets[index], ()), SHOWN_VALUES)) if index in targets else (),
         )
         for index, title in enumerate(titles)
     )

@@ -13,8 +13,9 @@ from rating.formats.table import XLS, XLSX, FileRefused, MergedCell, NumberCell,
 
 ZIP_MAGIC, OLE_MAGIC = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 READ_SECONDS = 120
+HEAD_SECONDS = 30  # of waiting, mostly: the program itself has ten seconds of computing
 _ROOT = str(Path(__file__).parents[2])
-_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from rating.formats import workbook_rows; workbook_rows.run()"
+_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from rating.formats import workbook_rows; workbook_rows."
 
 
 def is_workbook(content: bytes) -> bool:
@@ -24,21 +25,30 @@ def is_workbook(content: bytes) -> bool:
 
 def open_workbook(content: bytes) -> OpenFile:
     """The workbook's sheets. Raises FileRefused E_ENCODING (not a workbook), or E_LIMIT (asks for too much)."""
+    return _opened(content, "run()", seconds=READ_SECONDS)
+
+
+def open_workbook_head(content: bytes) -> OpenFile:
+    """The first rows of its sheets, whatever its size, while somebody waits. Raises as `open_workbook`."""
+    return _opened(content, "run_head()", seconds=HEAD_SECONDS)
+
+
+def _opened(content: bytes, program: str, *, seconds: int) -> OpenFile:
     rows = TemporaryFile()  # noqa: SIM115  lives as long as the tables that read it
     with TemporaryFile() as given:
         given.write(content)
         given.seek(0)
         try:
             ended = subprocess.run(  # noqa: S603  our own program
-                [sys.executable, "-I", "-X", "utf8", "-c", _PROGRAM, _ROOT],
+                [sys.executable, "-I", "-X", "utf8", "-c", _PROGRAM + program, _ROOT],
                 stdin=given,
                 stdout=rows,
                 stderr=subprocess.DEVNULL,
-                timeout=READ_SECONDS,
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired as late:
-            raise FileRefused("E_LIMIT", f"{READ_SECONDS} s") from late
+            raise FileRefused("E_LIMIT", f"{seconds} s") from late
     sheets = _sheets(rows, is_complete=ended.returncode == 0)
     tables = tuple(Table(name, partial(_rows, rows, at), lines=lines, is_sheet=True) for name, at, lines in sheets)
     return OpenFile(XLSX if content.startswith(ZIP_MAGIC) else XLS, tables)

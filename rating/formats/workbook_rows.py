@@ -14,29 +14,25 @@ import struct
 import sys
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, NoReturn
-from xml.etree.ElementTree import Element
 
-from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
 
+from rating.formats.workbook_archive import ArchiveRefused, check_archive, head_of, pieces
 from rating.formats.xls_errors import Places, error_cells
 
 MEMORY_BYTES = 600 * 1024 * 1024
 CPU_SECONDS = 60
+HEAD_CPU_SECONDS = 10  # somebody waits
 OUTPUT_BYTES = 1024 * 1024 * 1024
-RATIO_MAX = 100
-UNPACKED_MAX = 1024 * 1024 * 1024
-MEMBERS_MAX = 10_000
 ROWS_MAX = 1_000_010  # a little above the limit of a deck file, whose own message is the better one
 CELL_MAX = 1_000  # characters; no field of a deck is as long
 EXACT_BELOW = 10**15  # a spreadsheet keeps 15 digits of a number
-_PIECE = 1 << 22
 
 _CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 _PLACE = re.compile(rb'\br\s*=\s*["\']([A-Za-z]{1,3})([0-9]{1,7})["\']')
@@ -47,9 +43,23 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def run() -> None:
-    """The program."""
-    limit_resources()
-    write_rows(sys.stdin.buffer.read())
+    """The program for all rows."""
+    limit_resources(CPU_SECONDS)
+    answer(sys.stdin.buffer.read(), write_rows)
+
+
+def run_head() -> None:
+    """The program for the first rows of each sheet."""
+    limit_resources(HEAD_CPU_SECONDS)
+    answer(sys.stdin.buffer.read(), write_first_rows)
+
+
+def answer(content: bytes, write: Callable[[bytes], None]) -> None:
+    """Write the rows, or why there are none."""
+    try:
+        write(content)
+    except ArchiveRefused as refused:
+        refuse(refused.code, refused.value)
 
 
 def refuse(code: str, value: str) -> NoReturn:
@@ -61,7 +71,7 @@ def refuse(code: str, value: str) -> NoReturn:
 def write_rows(content: bytes) -> None:
     """Write all sheets. Rows keep their number in the sheet."""
     is_zip = content.startswith(b"PK")
-    members = check_zip(content) if is_zip else {}
+    members = check_archive(content) if is_zip else {}
     try:
         book = CalamineWorkbook.from_object(BytesIO(content))
         errors = [] if is_zip else sheets_errors(content, sheets=len(book.sheets_metadata))
@@ -74,6 +84,11 @@ def write_rows(content: bytes) -> None:
     except CalamineError as unreadable:
         refuse("E_ENCODING", f"workbook: {unreadable}")
     _say({"end": True})
+
+
+def write_first_rows(content: bytes) -> None:
+    """As `write_rows`, for a workbook of any size; one that is no archive is small enough to be read whole."""
+    write_rows(head_of(content) if content.startswith(b"PK") else content)
 
 
 def write_sheet(book: CalamineWorkbook, name: str, faults: Places) -> None:
@@ -132,59 +147,6 @@ def number_text(value: int | float) -> str:
     return "0" if text == "-0" else text
 
 
-def check_zip(content: bytes) -> dict[str, str]:
-    """The worksheets' members by the sheets' names. Refuses what unpacks beyond measure, and XML with a DTD."""
-    try:
-        with zipfile.ZipFile(BytesIO(content)) as archive:
-            listed = archive.infolist()
-            unpacked = sum(member.file_size for member in listed)
-            if len(listed) > MEMBERS_MAX or unpacked > min(RATIO_MAX * len(content), UNPACKED_MAX):
-                refuse("E_LIMIT", f"{unpacked} bytes unpacked")
-            if "xl/workbook.xml" not in archive.namelist():
-                refuse("E_ENCODING", "zip")
-            for member in listed:
-                if member.filename.lower().endswith((".xml", ".rels")):
-                    check_xml(archive, member)
-            return sheet_members(archive)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, KeyError, SyntaxError, ValueError) as bad:
-        refuse("E_ENCODING", f"workbook: {bad}")
-
-
-def check_xml(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuse a document type; reading to the end also finds sizes and sums that the archive states wrongly."""
-    for piece in pieces(archive, member.filename, until=b">"):
-        if b"<!DOCTYPE" in piece or b"<!ENTITY" in piece:
-            refuse("E_ENCODING", "DTD")
-
-
-def pieces(archive: zipfile.ZipFile, name: str, *, until: bytes) -> Iterator[bytes]:
-    """The member in pieces that end behind `until`, so that nothing of interest is cut in two."""
-    rest = b""
-    with archive.open(name) as stream:
-        while read := stream.read(_PIECE):
-            whole, mark, rest = (rest + read).rpartition(until)
-            yield whole + mark
-    yield rest
-
-
-def sheet_members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Which member of the archive each sheet is."""
-    relations = {one.get("Id"): one.get("Target", "") for one in parsed(archive, "xl/_rels/workbook.xml.rels")}
-    members = {}
-    for sheet in parsed(archive, "xl/workbook.xml").iter():
-        if sheet.tag.endswith("}sheet"):
-            relation = next((value for key, value in sheet.attrib.items() if key.endswith("}id")), "")
-            target = relations.get(relation, "")
-            members[sheet.get("name", "")] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
-    return members
-
-
-def parsed(archive: zipfile.ZipFile, name: str) -> Element:
-    """A small part of the workbook. Raises KeyError, SyntaxError or ValueError."""
-    root: Element = fromstring(archive.read(name), forbid_dtd=True)
-    return root
-
-
 def sheets_errors(content: bytes, *, sheets: int) -> list[Places]:
     """The error cells of each sheet of a file that is no archive."""
     try:
@@ -202,7 +164,7 @@ def faulty_cells(content: bytes, member: str) -> Places:
     with zipfile.ZipFile(BytesIO(content)) as archive:
         if member not in archive.namelist():
             return found
-        for piece in pieces(archive, member, until=b"</row>"):
+        for piece in pieces(archive, archive.getinfo(member), until=b"</row>"):
             if any(sign in piece for sign in (b"<f", b":f", b'"e"', b"'e'")):
                 found.update(faults_in(piece))
     return found
@@ -229,11 +191,11 @@ def column_index(letters: bytes) -> int:
     return index - 1
 
 
-def limit_resources() -> None:
+def limit_resources(cpu_seconds: int) -> None:
     """Bound memory, time and output; systems that cannot are left as they are."""
     for kind, limit in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_FSIZE, OUTPUT_BYTES),
     ):
         with contextlib.suppress(ValueError, OSError):

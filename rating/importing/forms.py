@@ -189,7 +189,10 @@ class MappingForm(forms.Form):
 class ScheduleForm(PublishForm):
     """When the file's draft takes effect; error rows are left out only on purpose."""
 
-    skip_errors = forms.BooleanField(label=_("leave out the rows with errors"), required=False)
+    skip_errors = forms.BooleanField(
+        label=_("leave out the rows with errors"), required=False,
+        help_text=_("without this a file with errors is not taken at all"),
+    )  # fmt: skip
     field_order: tuple[str, ...] = ("effective_from", "reason", "correction", "skip_errors", "confirm")
 
     def __init__(self, *args: Any, has_errors: bool, **kwargs: Any) -> None:

@@ -1,23 +1,25 @@
-"""Somebody's look-up service: a real HTTP server that says who serves a number, is late, fails, or talks nonsense."""
+"""Somebody's look-up service: a real HTTP server that says who serves a number, or fails in one of many ways."""
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+DRIPPED = 10_000  # bytes are promised, a few of them come
+
 
 @dataclass
 class LookUpService:
-    """`carriers` by national number. `mood`: well, late, failing, garbage, other, dripping or gone (404)."""
+    """`carriers` by national number. `mood`: well, silent, failing, garbage, other, dripping (no end) or gone (404)."""
 
     port: int = 0
     mood: str = "well"
     carriers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -45,21 +47,17 @@ def look_up_service() -> Iterator[LookUpService]:
             service.asked.append(number)
             service.headers.append(self.headers.get("X-Token", ""))
             status, body = service.answer(number)
-            if service.mood == "late":
-                time.sleep(1.2)
+            if service.mood == "silent":
+                service.ended.wait()
             try:
                 self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(DRIPPED if service.mood == "dripping" else len(body)))
                 self.end_headers()
-                self._write(body)
+                self.wfile.write(body)
+                while service.mood == "dripping" and not service.ended.wait(0.05):
+                    self.wfile.write(b" ")
             except OSError:
                 pass  # who asked did not wait
-
-        def _write(self, body: bytes) -> None:
-            for byte in body:
-                self.wfile.write(bytes([byte]))
-                if service.mood == "dripping":
-                    time.sleep(0.05)
 
         def log_message(self, *args: object) -> None:
             """Quiet."""
@@ -71,5 +69,6 @@ def look_up_service() -> Iterator[LookUpService]:
     try:
         yield service
     finally:
+        service.ended.set()
         server.shutdown()
         server.server_close()

@@ -65,7 +65,7 @@ def charged(module_database: object):
     make_deck("default", ",0.60,60,60")
     assign_deck("own", tenant="acme", category="callback", subject=account.accno, active_from=None, fallback=["*any"])
     price_by("house", label="callback", organization="acme")
-    publish_deck("house", "021,0.07,60,6,,0.05,", columns=COLUMNS, effective_from=clock.now() + timedelta(seconds=6))
+    publish_deck("house", "021,0.07,60,6,,0.05,", columns=COLUMNS, effective_from=clock.now() + timedelta(hours=1))
     tariffs.refresh()
     uses = [use(number, account) for number in range(480)]
     uses += [use(number, account, estimated=True, rate_policy="highest") for number in range(480, 500)]

@@ -93,7 +93,15 @@ def test_a_named_carrier_beats_a_general_row_and_equals_are_cheap_first():
     assert reasons(ask()) == ["other_carrier"]
 
 
-def test_versions_before_and_after_are_named_with_their_instants():
+@pytest.fixture
+def autumn():
+    """Of 2026, when next spring is still to come."""
+    clock.set_test_instant(instant("2026-11-20T12:00:00"))
+    yield
+    clock.set_test_instant(None)
+
+
+def test_versions_before_and_after_are_named_with_their_instants(autumn):
     make_deck("own", "021,0.10,60,60", effective_from=instant("2026-01-01T00:00:00"))
     publish("own", "021,0.20,60,60", effective_from=instant("2026-09-01T00:00:00"), correction=True)
     publish("own", "021,0.30,60,60", effective_from=instant("2027-03-01T00:00:00"))

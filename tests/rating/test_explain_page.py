@@ -106,6 +106,7 @@ def test_costs_are_for_those_who_may_see_them(retail):
 
     assert [role for role, html in shown.items() if values(html, "cost") == ["0.0369"]] == [Role.FINANCE, Role.AUDITOR]
     assert "0.0369" not in shown[Role.SUPERVISOR] + files
+    assert ['id="nav-sidebar"' in html for html in shown.values()] == [False, True, True]  # no admin for a supervisor
     assert "supplier" not in shown[Role.SUPERVISOR]
     refused = person(Role.SUPERVISOR).get(PAGE, {"number": "021-60001234", "deck": "supplier"})
     assert refused.status_code == 403

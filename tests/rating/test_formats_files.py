@@ -3,6 +3,7 @@
 import io
 import struct
 import zipfile
+import zlib
 from datetime import date, datetime
 from random import Random
 from zoneinfo import ZoneInfo
@@ -13,10 +14,11 @@ from rating.formats import native
 from rating.formats.fields import FileContext
 from rating.formats.reading import look_at, read_deck_file
 from rating.formats.template import FileTemplate
+from rating.formats.workbook_archive import HEAD_BYTES, head_of
 from rating.formats.workbook_rows import CELL_MAX
 from rating.formats.workbook_writing import deck_workbook
 from tests.rating.deck_files import PAYLOADS
-from tests.rating.workbooks import jerasoft_workbook, with_replaced, workbook_of
+from tests.rating.workbooks import jerasoft_workbook, with_declared, with_replaced, workbook_of
 
 NATIVE = (PAYLOADS / "native_basic.csv").read_bytes()
 SHEET = "xl/worksheets/sheet1.xml"
@@ -227,6 +229,58 @@ def test_a_workbook_that_lies_about_its_size_is_refused():
     file = read(bomb.replace(struct.pack("<I", size), struct.pack("<I", 1000)))
 
     assert [(error.row, error.code) for error in file.errors] == [(0, "E_ENCODING")]
+
+
+@pytest.mark.parametrize("rows_max", [None, 100])
+def test_a_workbook_that_lies_about_size_and_sum_is_stopped_at_the_size_that_it_states(rows_max):
+    sheet = sheet_of(("44", "UK", 0.1))
+    bomb = with_replaced(sheet, SHEET, b"</sheetData>", b"</sheetData>" + b" " * 20_000_000)
+    with zipfile.ZipFile(io.BytesIO(bomb)) as archive:
+        begin = archive.read(SHEET)[:1001]
+    lying = with_declared(bomb, SHEET, size=1000, crc=zlib.crc32(begin))
+
+    look = look_at(lying, context(), rows_max=rows_max)
+
+    assert (look.kind, faults(look.file)) == ("", [(0, "", f"{SHEET}: more than 1000 bytes unpacked", "E_LIMIT")])
+
+
+def test_what_a_workbook_states_is_judged_before_anything_is_unpacked():
+    half = 2**29
+    book = with_member(sheet_of(("44", "UK", 0.1)), "xl/media/noise.bin", size=half // 50)  # so the ratio is harmless
+
+    fitting, beyond = (faults(read(with_declared(book, SHEET, size=size))) for size in (half // 2, half))
+
+    assert beyond == [(0, "", f"{half + unpacked(book) - unpacked(book, SHEET)} bytes unpacked", "E_LIMIT")]
+    assert fitting == []
+
+
+def with_member(content: bytes, name: str, *, size: int) -> bytes:
+    """The workbook with one more part, of zeros that are not compressed."""
+    target = io.BytesIO(content)
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(name, bytes(size))
+    return target.getvalue()
+
+
+def unpacked(content: bytes, *names: str) -> int:
+    """Bytes of these parts, or of all, as the directory says."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return sum(one.file_size for one in archive.infolist() if not names or one.filename in names)
+
+
+def test_of_a_long_sheet_the_look_reads_the_first_rows_alone():
+    row = b'<row r="%d" ' + b" " * 900 + b'><c r="A%d"><v>%d</v></c><c r="C%d"><v>0.1</v></c></row>'
+    more = b"".join(row % (number, number, 10_000 + number, number) for number in range(3, 6_000))
+    book = with_replaced(sheet_of(("44", "UK", 0.1)), SHEET, b"</sheetData>", more + b"</sheetData>")
+
+    head = head_of(book)
+    look = look_at(book, context(), rows_max=2_000)
+
+    assert unpacked(head, SHEET) <= HEAD_BYTES + 100 < unpacked(book, SHEET)
+    assert unpacked(head) == unpacked(head, SHEET) + unpacked(book) - unpacked(book, SHEET)
+    assert (look.kind, len(look.file.rows), [one.field for one in look.columns]) == (
+        "xlsx", 2_000, ["prefix", "destination", "rate"],
+    )  # fmt: skip
 
 
 def test_a_huge_cell_is_cut_before_it_is_refused():

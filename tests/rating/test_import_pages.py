@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -22,7 +22,7 @@ from rating.models import Deck, DeckImport, DeckVersion, ImportTemplate
 from rating.versions import bands_of, export_head, exported_rates
 from tests.rating.deck_files import ADMIN, PAYLOADS, csv_of, make_deck, publish
 from tests.rating.test_rating_admin import log_in, log_in_again, text
-from tests.rating.workbooks import jerasoft_workbook, with_replaced, workbook_of
+from tests.rating.workbooks import jerasoft_workbook, with_declared, with_replaced, workbook_of
 
 pytestmark = pytest.mark.django_db
 EXPECTED = json.loads((PAYLOADS / "expected.json").read_text())
@@ -143,6 +143,14 @@ def test_a_file_goes_through_the_wizard_and_no_price_moves_before_the_end(rita, 
     assert {"import.receive", "deck.publish"} <= set(AuditEntry.objects.values_list("act", flat=True))
 
 
+@pytest.fixture
+def autumn():
+    """Of 2026: some of the files take effect next year."""
+    clock.set_test_instant(datetime(2026, 11, 20, 4, tzinfo=UTC))
+    yield
+    clock.set_test_instant(None)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -155,7 +163,7 @@ def test_a_file_goes_through_the_wizard_and_no_price_moves_before_the_end(rita, 
         "yeti.csv",
     ],
 )
-def test_the_counts_of_a_fixture_are_the_expected_ones(rita, name):
+def test_the_counts_of_a_fixture_are_the_expected_ones(rita, autumn, name):
     expected = EXPECTED[name]
     deck = Deck.objects.create(
         code="cn", purpose="cost", currency=expected["currency"] or "CNY", numbering=expected["numbering"]
@@ -198,6 +206,15 @@ def test_a_workbook_that_unpacks_to_much_more_is_refused_at_once(rita, deck):
     response = upload(rita, deck, bomb, name="a-z.xlsx")
 
     assert (response.status_code, 'data-code="E_LIMIT"' in text(response), uploads().exists()) == (422, True, False)
+
+
+def test_a_workbook_that_states_a_gigabyte_is_refused_before_it_is_unpacked(rita, deck):
+    book = workbook_of({"rates": [["prefix", "rate"], ["010", "0.66"]]})
+
+    response = upload(rita, deck, with_declared(book, "xl/worksheets/sheet1.xml", size=10**9), name="a-z.xlsx")
+
+    assert (response.status_code, 'data-code="E_LIMIT"' in text(response), uploads().exists()) == (422, True, False)
+    assert re.search(r"\b10000\d{5} bytes unpacked", text(response))
 
 
 def test_a_file_beyond_the_limit_is_refused_at_once(rita, deck, monkeypatch):

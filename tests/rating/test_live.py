@@ -133,7 +133,7 @@ def test_on_demand_and_in_bulk_a_deck_answers_as_row_by_row():
     assert len(set(answers)) > 100
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(questions())
 def test_rows_on_other_prefixes_decide_nothing(asked):
     def own_rows(rows):

@@ -522,7 +522,7 @@ def test_a_large_change_waits_for_a_second_person(client, settings):
     settings.RATING_SECOND_PERSON_ROWS = 1
     log_in(client, Role.RATE_ADMIN)
     deck = make_deck("cn", "010,0.60,60,60", "021,0.30,60,60")
-    begins = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT00:00:00")
+    begins = (clock.now() + timedelta(days=2)).strftime("%Y-%m-%dT00:00:00")  # ahead in every zone
     location = client.post(
         f"/admin/rating/deck/{deck.pk}/edit/", {"step": "percent", "amount": "5", "base": "1", "reason": "r"}
     ).headers["Location"]

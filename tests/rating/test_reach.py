@@ -131,6 +131,6 @@ def test_an_explanation_says_how_far_and_from_where(by_reach):
     told = [(one["number"]["reach"], one["number"]["area"], one["number"]["caller_area"]) for one in (far, unknown)]
     assert told == [("long_distance", "10", "21"), (None, "", None)]
     with override("en"):
-        assert number_shown(far["number"]) == "fixed line, 北京市, long distance (021 → 010)"
+        assert number_shown(far["number"]) == "fixed line · Beijing · long distance (021 → 010)"
         assert number_shown(unknown["number"]).endswith("(number segment)")
     assert {loser["lost_because"] for loser in unknown["candidates"]} == {"other_reach"}

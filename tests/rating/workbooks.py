@@ -1,6 +1,7 @@
 """Workbooks for the tests: suppliers' sheets, and files that pretend to be workbooks."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -31,6 +32,17 @@ def with_replaced(content: bytes, member: str, old: bytes, new: bytes) -> bytes:
                 text = text.replace(old, new)
             copy.writestr(part, text)
     return target.getvalue()
+
+
+def with_declared(content: bytes, member: str, *, size: int, crc: int | None = None) -> bytes:
+    """The workbook whose directory says another size, and sum, of one of its parts than it has."""
+    (end,) = struct.unpack_from("<I", content, content.rindex(b"PK\x05\x06") + 16)
+    entry = content.index(member.encode(), end) - 46
+    lying = bytearray(content)
+    if crc is not None:
+        struct.pack_into("<I", lying, entry + 16, crc)
+    struct.pack_into("<I", lying, entry + 24, size)
+    return bytes(lying)
 
 
 def jerasoft_workbook() -> bytes:

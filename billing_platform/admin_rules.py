@@ -1,13 +1,16 @@
 """What every admin page obeys: roles decide, each change leaves an audit entry, nothing is counted without a bound."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import Http404, HttpRequest
+from django.utils.functional import Promise
 from unfold.admin import ModelAdmin
 
 from billing_platform.auth import Caller, caller_of_request, remote_address
@@ -72,6 +75,17 @@ def bounded(rows: "QuerySet[Any]", caller: Caller) -> "QuerySet[Any]":
     return rows.filter(**{path: caller.organization}) if path else rows
 
 
+def column(name: str, label: "str | Promise") -> Callable[[Any], object]:
+    """A field as a column of a list, sorted as the field, under a label of its own."""
+
+    @admin.display(description=label, ordering=name)  # type: ignore[arg-type]  # the stubs want a class of their own
+    def shown(row: Any) -> object:
+        return getattr(row, name)
+
+    shown.__name__ = name  # names the column's style
+    return shown
+
+
 class RoleAdmin(ModelAdmin):
     """A model's admin for `readers` (the auditor always) and `writers`. Nobody else sees that it exists.
 
@@ -112,6 +126,14 @@ class RoleAdmin(ModelAdmin):
         if db_field.name == "organization" and not db_field.is_relation and not caller.sees_all:
             field.initial, field.disabled = caller.organization, True  # a disabled field takes no word from the browser
         return field
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """On the form for a new row what the database will fill in itself has nothing to show yet."""
+        fields = super().get_fields(request, obj)
+        if obj is not None:
+            return fields
+        filled = {field.name for field in self.opts.fields if field.has_db_default()}
+        return [name for name in fields if name not in filled & set(self.get_readonly_fields(request, obj))]
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404

@@ -25,6 +25,7 @@ NAV = (  # key, path, label, roles; a page that no room has brought yet is not s
     ("cdr", "/cdr/", _("Call records"), OFFICE),
     ("finance", "/finance/", _("Finance"), frozenset({Role.FINANCE, Role.AUDITOR})),
     ("reports", "/reports/", _("Reports"), OFFICE),
+    ("decks", "/admin/rating/deck/", _("Rate decks"), frozenset({Role.RATE_ADMIN})),
     ("ops", "/ops/", _("Operations"), OFFICE - {Role.SUPERVISOR}),
     ("admin", "/admin/", _("Administration"), OFFICE - {Role.SUPERVISOR}),
     ("explain", "/admin/rating/explain/", _("Test a number"), OFFICE - {Role.PLATFORM_ADMIN}),

@@ -33,6 +33,7 @@ WORDINGS = {
 PERSONS_AT_ONCE = 1_000
 FACT_MAX = 200  # letters
 MISSING = "–"
+_OPTION = re.compile(r"(?<!\S)--[a-z-]+=")
 _HERE = re.compile(r"/(?![/\\])[!-~]{0,499}")
 
 
@@ -104,7 +105,15 @@ def remove_old_notices() -> int:
 def sentence_of(notice: Notice) -> str:
     """The notice in the language in use; of a kind that no room words any more, its code."""
     wording = _wordings().get(notice.kind)
-    return str(wording) % _Facts(notice.facts) if wording is not None else _("Notice: %s") % notice.kind
+    return str(wording) % _Facts(_told(notice.facts)) if wording is not None else _("Notice: %s") % notice.kind
+
+
+def _told(facts: Mapping[str, str]) -> Mapping[str, str]:
+    """A run by its title, and with the values of its options alone."""
+    if "job" not in facts:
+        return facts
+    arguments = _OPTION.sub("", facts.get("arguments", MISSING))
+    return {**facts, "job": registry.title_of_job(facts["job"]), "arguments": arguments}
 
 
 class _Facts(dict[str, str]):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 
 ORACLE_CHECKS = [  # () -> Iterable[billing_platform.oracle.Finding]
     "ledger.audit.ledger_findings",
@@ -54,7 +55,32 @@ JOB_SUBJECTS = {  # job: (run id) -> billing_platform.watching.Subject or None
     "deck_import": "rating.importing.jobs.subject_of_run",
     "rerate": "cdr.rerating.runs.subject_of_run",
 }
+JOB_TITLES = {  # job: what people call it
+    "deck_import": _("Import of a rate file"),
+    "rerate": _("Re-rating"),
+    "charge_resubmit": _("Resubmission of charges"),
+    "verify_ledger": _("Check of the ledger"),
+    "seal_ledger": _("Sealing of the ledger"),
+}
+COUNT_TITLES = {  # what a run counts: in words
+    "read": _("rows read"),
+    "created": _("new"),
+    "raised": _("dearer"),
+    "lowered": _("cheaper"),
+    "changed": _("rows changed"),
+    "other": _("other changes"),
+    "same": _("same as before"),
+    "removed": _("removed"),
+    "skipped": _("left out: blank or remark"),
+    "error": _("errors"),
+    "bands": _("time bands"),
+}
 JOB_COMMANDS = {"charge_resubmit", "rerate", "verify_ledger", "seal_ledger"}  # that a page may have a worker run
+
+
+def title_of_job(job: str) -> str:
+    """What people call a job; the name of its command when nobody gave it another one."""
+    return str(JOB_TITLES.get(job, job))
 
 
 def resolve(names: list[str]) -> list[Callable[..., Any]]:

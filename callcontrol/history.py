@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from billing_platform import clock
 from billing_platform.errors import NotFound
@@ -20,7 +20,7 @@ from callcontrol.models import Callback, CallbackEvent
 from callcontrol.models.calls import OVER, State
 from callcontrol.screening import visible_calls
 from callcontrol.wishes import NUMBER_MAX, Placer
-from callcontrol.wording import HEADLINES, ShownCall, Step, rail_of, shown_call
+from callcontrol.wording import HEADLINES, ShownCall, Step, detail_shown, rail_of, shown_call
 
 VIEW = "agent_calls"
 DAYS_DEFAULT = 7
@@ -29,7 +29,7 @@ RESULTS = {  # key in the address: label and which calls
     "talked": (gettext_lazy("talked"), Q(answered_at__isnull=False) | Q(billable_seconds__gt=0)),
     "missed": (gettext_lazy("not reached"), Q(rank__gte=OVER, answered_at__isnull=True, billable_seconds__isnull=True)
                | Q(rank__gte=OVER, answered_at__isnull=True, billable_seconds=0)),
-    "live": (gettext_lazy("live"), Q(rank__lt=OVER)),
+    "live": (pgettext_lazy("call", "live"), Q(rank__lt=OVER)),
     "failed": (gettext_lazy("failed"), Q(state=State.FAILED)),
     "cancelled": (gettext_lazy("cancelled"), Q(state=State.CANCELLED)),
 }  # fmt: skip
@@ -131,7 +131,9 @@ def read_story(reference: str, placer: Placer) -> CallStory:
         raise NotFound
     events = list(CallbackEvent.objects.filter(callback=call).order_by("id")[:200])
     lines = [
-        HistoryLine(event.at, str(HEADLINES[event.state]), event.get_source_display(), event.raised, event.detail)
+        HistoryLine(
+            event.at, str(HEADLINES[event.state]), event.get_source_display(), event.raised, detail_shown(event.detail)
+        )
         for event in events
     ]
     about = disputes.disputes_of(reference, placer)

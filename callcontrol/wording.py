@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 
 from callcontrol.advice import advice_for, title_for
 from callcontrol.charges import LegCharge
@@ -62,10 +62,18 @@ CAUSES: dict[str, "str | Promise"] = {
     "no_answer": gettext_lazy("no answer"),
     "rejected": gettext_lazy("declined"),
     "invalid_number": gettext_lazy("number does not exist"),
-    "power_off": gettext_lazy("switched off"),
+    "power_off": pgettext_lazy("telephone", "switched off"),
     "cancelled": gettext_lazy("cancelled"),
     "time_limit": gettext_lazy("time limit reached"),
 }
+
+
+DETAILS: dict[str, "str | Promise"] = {**CAUSES, "normal_clearing": gettext_lazy("normal end")}
+
+
+def detail_shown(detail: str) -> str:
+    """What a platform or a record said about an event; what is no known cause is shown as it came."""
+    return str(DETAILS.get(detail, detail))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,7 @@ def _step(state: str, place: int, *, present: int, reached: int) -> Step:
 def _outcome(call: Callback) -> str:
     """One word or two: what came of it."""
     if call.rank < OVER and call.state != State.UNKNOWN:
-        return _("live")
+        return pgettext("call", "live")
     if _talked(call):
         return _("talked")
     if call.state == State.ENDED and call.recorded_at:

@@ -71,7 +71,8 @@ def keep_unreadable(received: Received, *, detail: str) -> None:
 def settle_deliveries(deliveries: Sequence[Delivery], *, until: float) -> list[list[RecordOutcome]]:
     """Write the records of stored deliveries, asking the counter until `until` (monotonic).
 
-    What the database cannot take now stays stored and queued, and is answered as pending.
+    What the database cannot take now stays stored and queued, and is answered as pending; what was refused as it was
+    read is refused all the same.
     """
     try:
         return _settle_together(deliveries, until=until)
@@ -81,7 +82,7 @@ def settle_deliveries(deliveries: Sequence[Delivery], *, until: float) -> list[l
         if len(deliveries) > 1:
             return [settle_deliveries([delivery], until=until)[0] for delivery in deliveries]
         _log.exception("delivery %d stays queued", deliveries[0].id)
-    return [[PENDING] * max(1, len(delivery.received.parsed or ())) for delivery in deliveries]
+    return [[entry.outcome or PENDING for entry in read_entries(delivery)[0]] for delivery in deliveries]
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import Case, Q, Value, When
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 LIMIT = Decimal(10) ** 12
 
@@ -86,7 +87,7 @@ class Callback(models.Model):
     provider = models.CharField(_("platform"), max_length=32, blank=True)
     provider_call_id = models.CharField(_("platform's call id"), max_length=128, null=True)  # noqa: DJ001  null: not yet
     provider_code = models.CharField(_("platform's code"), max_length=64, blank=True)
-    cancel_policy = models.CharField(_("cancel asked"), max_length=24, blank=True)
+    cancel_policy = models.CharField(pgettext_lazy("call", "cancel asked"), max_length=24, blank=True)
     next_ask_at = models.DateTimeField(_("asked next"), null=True)
     asks = models.PositiveIntegerField(_("asked"), default=0)
 
@@ -100,7 +101,7 @@ class Callback(models.Model):
     recorded_at = models.DateTimeField(_("record noted"), null=True)
     billable_seconds = models.PositiveIntegerField(_("billable (s)"), null=True)
     cost = models.DecimalField(_("cost"), max_digits=20, decimal_places=6, null=True)
-    cause = models.CharField(_("cause"), max_length=32, blank=True)
+    cause = models.CharField(pgettext_lazy("call", "cause"), max_length=32, blank=True)
 
     class Meta:
         verbose_name, verbose_name_plural = _("callback"), _("callbacks")

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Agent(models.Model):
-    """A person at a telephone (座席). `key` is the number in international form."""
+    """A person at a telephone (坐席). `key` is the number in international form."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("person")

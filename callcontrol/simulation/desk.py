@@ -11,6 +11,7 @@ PREFIX: Final = "sim"
 CALLS_DEFAULT: Final = 1000
 CALLS_MAX: Final = 10_000
 SHOWN_CALLS: Final = 50
+LIVE_STATES: Final = ("a_dialing", "a_ringing", "a_answered", "b_dialing", "b_ringing", "bridged")
 COLUMNS: Final = (
     "reference",
     "provider_call_id",
@@ -26,11 +27,12 @@ COLUMNS: Final = (
 
 
 class Desk:
-    """The operator's side of the simulator under `/sim/`: knobs, pause, and what it really did. Not for the network."""
+    """The operator's side of the simulator under `/sim/`: knobs, where calls stop, what it did. Not for the network."""
 
     def __init__(self, exchange: Exchange, *, timeline: Timeline) -> None:
         self._exchange = exchange
         self._timeline = timeline
+        self._acts = {"knobs": self._turn, "talk": self._talk, "pause": self._pause, "stay": self._stay}
 
     def answer(self, request: Request) -> Response:
         try:
@@ -39,27 +41,29 @@ class Desk:
                     return Response(200, self._page().encode(), "text/html; charset=utf-8")
                 case "GET", ("knobs",):
                     return self._knobs()
-                case "POST", ("knobs",):
-                    return self._turn(json_object(request.body))
-                case "POST", ("talk",):
-                    return self._turn({"talk_seconds": json_object(request.body).get("seconds")})
-                case "POST", ("pause",):
-                    return self._pause(json_object(request.body))
                 case "GET", ("calls",):
                     return self._calls(request.query)
+                case "POST", (act,) if act in self._acts:
+                    self._acts[act](json_object(request.body))
+                    return self._knobs()
         except (BadKnob, BadBody) as error:
             return refusal(400, "validation", detail=str(error))
         return refusal(404, "not_found")
 
     def _knobs(self) -> Response:
-        state = self._exchange.knobs.as_json() | {"paused": self._timeline.paused}
-        return json_response(200, state | {"counts": self._exchange.counts()})
+        return json_response(200, self._state() | {"counts": self._exchange.counts()})
 
-    def _turn(self, changes: dict[str, object]) -> Response:
+    def _state(self) -> dict[str, object]:
+        paused, stays_in = self._timeline.paused, self._exchange.stays_in
+        return self._exchange.knobs.as_json() | {"paused": paused, "stays_in": stays_in}
+
+    def _turn(self, changes: dict[str, object]) -> None:
         self._exchange.turn(changes)
-        return self._knobs()
 
-    def _pause(self, content: dict[str, object]) -> Response:
+    def _talk(self, content: dict[str, object]) -> None:
+        self._turn({"talk_seconds": content.get("seconds")})
+
+    def _pause(self, content: dict[str, object]) -> None:
         match content.get("paused", True):
             case True:
                 self._timeline.pause()
@@ -67,7 +71,12 @@ class Desk:
                 self._timeline.resume()
             case _:
                 raise BadBody("paused is true or false")
-        return self._knobs()
+
+    def _stay(self, content: dict[str, object]) -> None:
+        state = content.get("state")
+        if state is not None and state not in LIVE_STATES:
+            raise BadBody(f"state is null or one of {', '.join(LIVE_STATES)}")
+        self._exchange.stay(state)
 
     def _calls(self, query: dict[str, str]) -> Response:
         skip = whole_number(query.get("skip", ""), default=0, highest=10**8)
@@ -77,7 +86,7 @@ class Desk:
 
     def _page(self) -> str:
         counts = self._exchange.counts()
-        knobs = self._exchange.knobs.as_json() | {"paused": self._timeline.paused}
+        knobs = self._state()
         calls = self._exchange.calls(skip=max(0, counts["calls"] - SHOWN_CALLS), limit=SHOWN_CALLS)
         rows = "".join(_row("td", [call[column] for column in COLUMNS]) for call in reversed(calls))
         return (

@@ -38,6 +38,8 @@ class Exchange:
         self._reporter = reporter
         self._calls: dict[str, Call] = {}
         self._placements: dict[tuple[str, str], Placement] = {}
+        self.stays_in: str | None = None
+        self._staying: list[Call] = []
 
     def turn(self, changes: dict[str, object]) -> Knobs:
         """Change knobs, all or none. Raises BadKnob. What is already on its way keeps the pace it was given."""
@@ -45,6 +47,14 @@ class Exchange:
             self.knobs = self.knobs.turned(changes)
             self._timeline.speed = self.knobs.speed
             return self.knobs
+
+    def stay(self, state: str | None) -> None:
+        """Calls that reach the state stay in it until they are cancelled, or another state or none is named."""
+        with self._lock:
+            self.stays_in = state
+            staying, self._staying = self._staying, []
+            for call in staying:
+                self._plan_next(call)
 
     def place(self, order: CallOrder, *, wire: WireFormat, prefix: str) -> Placement:
         with self._lock:
@@ -121,9 +131,15 @@ class Exchange:
             if call.over:  # cancelled in the meantime
                 return
             self._reach(call, index=index)
-            if not call.over:
-                wait_seconds = call.next_offset - call.offset
-                self._timeline.after(wait_seconds, partial(self._play, call, index + 1))
+            self._plan_next(call)
+
+    def _plan_next(self, call: Call) -> None:
+        if call.over:
+            return
+        if call.state == self.stays_in:
+            self._staying.append(call)
+        else:
+            self._timeline.after(call.next_offset - call.offset, partial(self._play, call, call.index + 1))
 
     def _reach(self, call: Call, *, index: int) -> None:
         call.reach(index, at=wall_now(), played_at=self._timeline.now())

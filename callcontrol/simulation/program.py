@@ -28,6 +28,8 @@ examples:
   # one push in five twice, one in twenty lost; then 40 s of talk for every call
   curl -X POST http://127.0.0.1:8090/sim/knobs -d '{"duplicate": 0.2, "loss": 0.05}'
   curl -X POST http://127.0.0.1:8090/sim/talk -d '{"seconds": 40}'
+  # calls go on until they ring at the customer, and stay there until another state, or null, is named
+  curl -X POST http://127.0.0.1:8090/sim/stay -d '{"state": "b_ringing"}'
 
 The last four digits of the customer's number choose the scenario; /sim/ shows knobs and calls, /sim/calls the truth.
 """

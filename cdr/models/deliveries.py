@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Delivery(models.Model):
@@ -56,13 +57,13 @@ class ReviewItem(models.Model):
         DEAD = "dead", _("delivery given up")
 
     class State(models.TextChoices):
-        OPEN = "open", _("open")
+        OPEN = "open", pgettext_lazy("review", "open")
         DONE = "done", _("done")
 
     TRANSITIONS = {State.OPEN: frozenset({State.DONE}), State.DONE: frozenset({State.OPEN})}
 
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
-    subject = models.CharField(_("subject"), max_length=160)
+    subject = models.CharField(pgettext_lazy("review", "subject"), max_length=160)
     digest = models.CharField(max_length=64)
     organization = models.CharField(_("organisation"), max_length=64, blank=True)
     record_id = models.BigIntegerField(_("call record"), null=True)

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class CallRecord(models.Model):
@@ -53,7 +54,7 @@ class CallRecord(models.Model):
     duration_seconds = models.IntegerField(_("duration (s)"), null=True)
     billable_seconds = models.IntegerField(_("billable (s)"), default=0)
     answer_basis = models.CharField(_("answer of"), max_length=10)
-    hangup_cause = models.CharField(_("cause"), max_length=20)
+    hangup_cause = models.CharField(pgettext_lazy("call", "cause"), max_length=20)
     hangup_by = models.CharField(_("hung up by"), max_length=10, blank=True)
     recording_url = models.CharField(_("recording"), max_length=255, blank=True)
     provider_cost = models.CharField(_("provider's cost"), max_length=40, blank=True)
@@ -78,7 +79,7 @@ class CallRecord(models.Model):
     next_bill_at = models.DateTimeField(_("next attempt"), null=True)
     cost = models.DecimalField(_("cost"), max_digits=20, decimal_places=6, default=Decimal(0))
     currency = models.CharField(_("currency"), max_length=3, blank=True)
-    svcno = models.CharField(_("service number"), max_length=32, blank=True)
+    svcno = models.CharField(pgettext_lazy("record", "service number"), max_length=32, blank=True)
     service_record_id = models.BigIntegerField(_("service record"), null=True)
     revision = models.IntegerField(default=1)
 
@@ -141,7 +142,7 @@ class FilterDecision(models.Model):
     rule = models.CharField(_("rule"), max_length=40)
     version = models.PositiveIntegerField(_("version"))
     because = models.CharField(_("because"), max_length=200)
-    decided_at = models.DateTimeField(_("decided"))
+    decided_at = models.DateTimeField(pgettext_lazy("filter", "decided"))
 
     class Meta:
         verbose_name, verbose_name_plural = _("filter decision"), _("filter decisions")

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from counter.models.fields import LIMIT, account_field, decimal_field
 
@@ -89,7 +90,7 @@ class AccountService(models.Model):
     account = account_field(verbose_name=_("account"))
     item = models.ForeignKey(ServiceItem, models.PROTECT, related_name="+", verbose_name=_("service item"))
     opened_at = models.DateTimeField(_("opened"))
-    closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
+    closed_at = models.DateTimeField(pgettext_lazy("opening", "closed"), null=True, blank=True)
     price = models.DecimalField(_("own price"), max_digits=20, decimal_places=6, null=True, blank=True)
     quota = models.DecimalField(_("own quota per month"), max_digits=20, decimal_places=6, null=True, blank=True)
     limits = models.PositiveIntegerField(_("own limit (0 = none)"), null=True, blank=True)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from counter.models.catalogue import ServiceItem, UnitPack
 from counter.models.fields import LIMIT, account_field, decimal_field
@@ -18,7 +19,7 @@ class ServiceRecord(models.Model):
     """
 
     class State(models.TextChoices):
-        STARTED = "started", _("started")
+        STARTED = "started", pgettext_lazy("use", "started")
         ENDED = "ended", _("ended")
         CANCELLED = "cancelled", _("cancelled")
         EXPIRED = "expired", _("expired")

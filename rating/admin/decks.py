@@ -46,7 +46,7 @@ from rating.admin.publish import (
 from rating.admin.rates import RATE_READERS, RATE_WRITERS, refuse_published
 from rating.deck_pages import acts_now, with_versions
 from rating.decks import in_force_first, open_draft, standing
-from rating.models import Deck, DeckVersion
+from rating.models import Deck, DeckImport, DeckVersion
 
 State = DeckVersion.State
 HEAD = ("currency", "zone", "numbering", "rounding", "decimals")
@@ -225,9 +225,23 @@ class DeckImportAdmin(ReadOnlyAdmin):
     """The receipts of files."""
 
     readers = RATE_READERS | RATE_WRITERS
-    list_display = ("deck", "file_name", "mode", "version", "created_at", "created_by", "counts")
-    list_select_related = ("deck", "version__deck")
+    list_display = (
+        "file_name", "deck", "state", "mode", "version_number", "rows_read", "row_errors", "created_at", "created_by",
+    )  # fmt: skip
+    list_select_related = ("deck", "version")
     ordering = ("-id",)
+
+    @admin.display(description=_("version"))
+    def version_number(self, story: DeckImport) -> str:
+        return f"v{story.version.number}" if story.version else "–"
+
+    @admin.display(description=_("rows read"))
+    def rows_read(self, story: DeckImport) -> int:
+        return int(story.counts.get("read", 0))
+
+    @admin.display(description=_("errors"))
+    def row_errors(self, story: DeckImport) -> int:
+        return int(story.counts.get("error", 0))
 
 
 def rates_address(version_id: int) -> str:

@@ -197,6 +197,7 @@ def _page(request: CallerRequest, context: dict[str, object], *, status: int = H
     page = {
         **admin.site.each_context(request),
         "title": _("Test a number"),
+        "layout": "admin/base_site.html" if admin.site.has_permission(request) else "base.html",
         "zone": page_zone().key,
         "values": {name: request.GET.get(name, "") for name in FIELDS},
         "choices": choices_for(request.caller, with_cost=bool(COST_READERS.roles & roles)),

@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy
 from rating.candidates import Loser
 from rating.explaining.sentence import money, plain_text, rounded_words
 from rating.models import DeckVersion
+from rating.numbers.carriers import city_shown
+from rating.numbers.number_tables import AREA_PLACES, NOWHERE_KNOWN
 
 Words = Mapping[str, "str | Promise"]
 
@@ -155,11 +157,18 @@ def version_address(deck: str, number: int) -> str:
 
 
 def number_shown(number: Mapping[str, Any]) -> str:
-    """How a number was read: mobile, Hangzhou, CMCC (number segment), local (0571 → 0571)."""
+    """How a number was read: mobile · Hangzhou · CMCC (number segment) · local (0571 → 0571)."""
     carrier = number.get("carrier")
-    found = f"{carrier} ({word(CARRIER_FROM, number.get('carrier_from'))})" if carrier else ""
-    parts = [word(NUMBER_KINDS, number.get("kind")), number.get("city") or "", found, _reach_shown(number)]
-    return ", ".join(filter(None, parts))
+    source = {"carrier": carrier, "source": word(CARRIER_FROM, number.get("carrier_from"))}
+    found = _("%(carrier)s (%(source)s)") % source if carrier else ""
+    parts = [word(NUMBER_KINDS, number.get("kind")), _city_shown(number), found, _reach_shown(number)]
+    return " · ".join(filter(None, parts))
+
+
+def _city_shown(number: Mapping[str, Any]) -> str:
+    """In the reader's language, where the table of areas knows the city; the explanation keeps its Chinese name."""
+    city, place = str(number.get("city") or ""), AREA_PLACES.get(number.get("area") or "", NOWHERE_KNOWN)
+    return city_shown(place) if city == place.city_zh else city
 
 
 def _reach_shown(number: Mapping[str, Any]) -> str:

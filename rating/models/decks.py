@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 ROUNDINGS = [("up", _("up")), ("half_up", _("half up")), ("half_even", _("half even")), ("down", _("down"))]
 
@@ -12,7 +13,7 @@ class Deck(models.Model):
 
     class Purpose(models.TextChoices):
         SELL = "sell", _("sell")
-        COST = "cost", _("cost")
+        COST = "cost", pgettext_lazy("deck", "cost")
 
     class Numbering(models.TextChoices):
         E164 = "e164", _("international, without +")

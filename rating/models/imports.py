@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from rating.models.decks import Deck, DeckVersion
 
@@ -46,7 +47,7 @@ class DeckImport(models.Model):
         COUNTRY = "country", _("country: as replace, for the countries that occur in the file")
 
     class State(models.TextChoices):
-        RECEIVED = "received", _("received")
+        RECEIVED = "received", pgettext_lazy("file", "received")
         CHECKING = "checking", _("being checked")
         READY = "ready", _("ready")
         REFUSED = "refused", _("cannot be read")

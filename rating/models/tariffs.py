@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class TariffPlan(models.Model):
@@ -37,7 +38,9 @@ class TariffProfile(models.Model):
     plan = models.CharField(_("tariff plan"), max_length=64, default="main")
     tenant = models.CharField(_("organisation"), max_length=64)
     category = models.CharField(_("category"), max_length=64, help_text=_("the service's label"))
-    subject = models.CharField(_("subject"), max_length=64, default="*any", help_text=_("account number, or *any"))
+    subject = models.CharField(
+        pgettext_lazy("tariff", "subject"), max_length=64, default="*any", help_text=_("account number, or *any")
+    )
     active_from = models.DateTimeField(_("active from"), null=True, blank=True)
     family = models.CharField(_("deck family"), max_length=128)
     fallback_subjects = ArrayField(

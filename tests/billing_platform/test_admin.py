@@ -11,7 +11,16 @@ from django.test.utils import CaptureQueriesContext
 
 from billing_platform import auth, dashboard, registry
 from billing_platform.dashboard import Card
-from billing_platform.models import ApiKey, AuditEntry, JobRun, Membership, OutboxEvent, WebhookEndpoint
+from billing_platform.deliveries import address_events
+from billing_platform.models import (
+    ApiKey,
+    AuditEntry,
+    JobRun,
+    Membership,
+    OutboxEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from billing_platform.outbox import NewEvent, record_events
 from billing_platform.trail import record_act
 from billing_platform.webhooks import opened_secret
@@ -128,6 +137,7 @@ PAGES = {
     "billing_platform/apikey": {"platform_admin", "auditor"},
     "billing_platform/webhookendpoint": {"platform_admin", "ops", "auditor"},
     "billing_platform/outboxevent": {"platform_admin", "ops", "auditor"},
+    "billing_platform/webhookdelivery": {"platform_admin", "ops", "auditor"},
     "billing_platform/jobrun": {"platform_admin", "ops", "auditor"},
     "billing_platform/beatslot": {"platform_admin", "ops", "auditor"},
     "billing_platform/auditentry": {"platform_admin", "ops", "finance", "auditor"},
@@ -145,7 +155,7 @@ def test_each_page_is_for_its_roles(page: str, role: str) -> None:
     assert status == (200 if role in PAGES[page] else 403)
 
 
-@pytest.mark.parametrize("page", ["outboxevent", "jobrun", "beatslot", "auditentry"])
+@pytest.mark.parametrize("page", ["outboxevent", "webhookdelivery", "jobrun", "beatslot", "auditentry"])
 def test_what_the_platform_wrote_has_no_form(page: str) -> None:
     client = staff("platform_admin")
 
@@ -184,6 +194,27 @@ def test_dead_letters_are_sent_again_with_a_trail() -> None:
 
     assert set(OutboxEvent.objects.values_list("state", "attempts")) == {("pending", 0)}
     assert AuditEntry.objects.get().act == "outboxevent.send_again"
+
+
+def test_each_endpoints_delivery_is_seen_even_when_the_endpoint_is_gone() -> None:
+    url = "https://hooks.acme.example/calls"
+    endpoint = WebhookEndpoint.objects.create(organization="acme", url=url, topics=["*"], secret=b"x")
+    record_events([NewEvent("call.ended", "acme", "c-1", {})])
+    address_events()
+    WebhookDelivery.objects.update(state="dead", attempts=10, last_error="HTTP 503")
+    endpoint.delete()
+    client, delivery = staff("ops"), WebhookDelivery.objects.get()
+
+    pages = [
+        client.get(f"/admin/billing_platform/webhookdelivery/?{query}") for query in ("state=dead", "q=c-1", f"q={url}")
+    ]
+    pages += [client.get(f"/admin/billing_platform/webhookdelivery/{delivery.pk}/change/")]
+    pages += [client.get(f"{EVENTS}{delivery.event_id}/change/")]
+
+    for page in pages:
+        assert page.status_code == 200
+        assert url in page.content.decode()
+        assert "HTTP 503" in page.content.decode()
 
 
 def test_a_webhook_secret_is_made_here_and_shown_once() -> None:

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def _no_known_keys() -> None:
+def _no_known_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is believed for as long as a test may take."""
+    monkeypatch.setattr(auth, "KEY_LOOK_SECONDS", 3600.0)
     auth.forget_keys()
 
 

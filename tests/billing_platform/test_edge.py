@@ -1,5 +1,6 @@
 """The outermost middleware: ids, limits, headers, languages, refusals that escape."""
 
+import time
 import timeit
 
 import pytest
@@ -189,6 +190,6 @@ def test_the_edge_is_cheap() -> None:
     middleware = edge.EdgeMiddleware(lambda _request: answer)
     request = RequestFactory().post("/api/v1/callbacks", b"{}", content_type="application/json")
 
-    best = min(timeit.repeat(lambda: middleware(request), number=500, repeat=7)) / 500
+    best = min(timeit.repeat(lambda: middleware(request), number=500, repeat=7, timer=time.thread_time)) / 500
 
     assert best < 60e-6  # 20 µs are wanted; three times that is a change of design, not a busy machine

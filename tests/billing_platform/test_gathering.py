@@ -21,7 +21,7 @@ class Counter:
 
     def commit(self, items: Sequence[int]) -> Sequence[int]:
         self.entered.release()
-        assert self.open.wait(10)
+        assert self.open.wait(60)
         self.batches.append(list(items))
         if 13 in items:
             raise ValueError("thirteen")
@@ -39,7 +39,7 @@ def ask_all(gatherer: "Gatherer[int, int]", items: Sequence[int], *, weight: int
 
     def ask(item: int) -> None:
         try:
-            outcomes[item] = gatherer.submit(item, weight=weight, timeout=10)
+            outcomes[item] = gatherer.submit(item, weight=weight, timeout=60)
         except (ValueError, Unavailable) as error:
             outcomes[item] = error
 
@@ -52,12 +52,12 @@ def ask_all(gatherer: "Gatherer[int, int]", items: Sequence[int], *, weight: int
 
 def join(outcomes: dict[int, object]) -> None:
     for thread in outcomes.pop(-1):  # type: ignore[attr-defined]
-        thread.join(10)
+        thread.join(60)
 
 
 def wait_for_queue(gatherer: "Gatherer[int, int]", length: int) -> None:
     settled = threading.Event()
-    for _ in range(1000):
+    for _ in range(12_000):
         if len(gatherer._queue) == length:
             return
         settled.wait(0.005)
@@ -75,7 +75,7 @@ def test_what_waits_while_one_commits_goes_together_and_each_gets_its_own(counte
     gatherer = Gatherer("test", counter.commit, weight_max=100, threads=1)
     counter.open.clear()
     first = ask_all(gatherer, [0])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
     others = ask_all(gatherer, range(100, 140))
     wait_for_queue(gatherer, 40)
 
@@ -92,7 +92,7 @@ def test_those_who_came_together_are_waited_for(counter: Counter, monkeypatch: p
     gatherer = Gatherer("test", counter.commit, weight_max=100, threads=1)
     counter.open.clear()
     first = ask_all(gatherer, [0])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
     others = ask_all(gatherer, range(1, 9))
     wait_for_queue(gatherer, 8)
     counter.open.set()
@@ -112,7 +112,7 @@ def test_nobody_is_waited_for_longer_than_a_moment(counter: Counter) -> None:
     gatherer = Gatherer("test", counter.commit, weight_max=100, threads=1)
     counter.open.clear()
     first = ask_all(gatherer, [0])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
     others = ask_all(gatherer, range(1, 9))
     wait_for_queue(gatherer, 8)
     counter.open.set()
@@ -127,7 +127,7 @@ def test_a_batch_is_bounded_by_weight_and_a_heavy_one_goes_alone(counter: Counte
     gatherer = Gatherer("test", counter.commit, weight_max=10, threads=1)
     counter.open.clear()
     first = ask_all(gatherer, [0])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
     others = ask_all(gatherer, range(1, 6), weight=4)
     wait_for_queue(gatherer, 5)
     heavy = ask_all(gatherer, [9], weight=1000)
@@ -154,7 +154,7 @@ def test_several_threads_commit_side_by_side(counter: Counter) -> None:
     gatherer = Gatherer("test", counter.commit, weight_max=1, threads=3)
     counter.open.clear()
     outcomes = ask_all(gatherer, range(3))
-    entered = [counter.entered.acquire(timeout=10) for _ in range(3)]
+    entered = [counter.entered.acquire(timeout=60) for _ in range(3)]
 
     counter.open.set()
     join(outcomes)
@@ -177,12 +177,12 @@ def test_stopping_finishes_what_is_queued_and_takes_nothing_new(counter: Counter
     gatherer = Gatherer("test", counter.commit, weight_max=2, threads=1)
     counter.open.clear()
     first = ask_all(gatherer, [0])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
     outcomes = ask_all(gatherer, range(1, 5))
     wait_for_queue(gatherer, 4)
 
     threading.Timer(0.05, counter.open.set).start()
-    stopped = gatherer.stop(timeout=10)
+    stopped = gatherer.stop(timeout=60)
     join(first)
     join(outcomes)
 
@@ -196,7 +196,7 @@ def test_stop_says_when_work_would_not_end(counter: Counter) -> None:
     gatherer = Gatherer("test", counter.commit, weight_max=1, threads=1)
     counter.open.clear()
     outcomes = ask_all(gatherer, [1])
-    assert counter.entered.acquire(timeout=10)
+    assert counter.entered.acquire(timeout=60)
 
     stopped = gatherer.stop(timeout=0.05)
 

@@ -31,7 +31,7 @@ def one_hold() -> Sequence[Reading]:
 
 def slow_room() -> Sequence[Reading]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(5)")
+        cursor.execute("SELECT pg_sleep(60)")
     return [Reading(metrics.wallets, 7, ("active",))]
 
 
@@ -51,13 +51,12 @@ def limit_in_force() -> str:
 
 
 @pytest.mark.django_db
-def test_a_scrape_has_the_readings_of_every_room() -> None:
+def test_a_scrape_has_the_readings_of_every_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gauges, "BUDGET_SECONDS", 30.0)  # what a busy machine may take is no matter here
     record_events([NewEvent("call.ended", "acme", "c-1", {})])
 
-    started = time.monotonic()
     told = Client(REMOTE_ADDR="127.0.0.1").get("/metrics").content.decode().splitlines()
 
-    assert time.monotonic() - started < 2
     assert 'billing_outbox_pending{topic="call.ended"} 1.0' in told
     assert {"billing_holds_open 0.0", "billing_charge_oldest_age_seconds 0.0"} <= set(told)
     assert {f'billing_charge_backlog{{reason="{state}"}} 0.0' for state in ("pending", "review")} <= set(told)
@@ -69,12 +68,13 @@ def test_a_scrape_has_the_readings_of_every_room() -> None:
 @pytest.mark.django_db
 def test_a_slow_room_has_no_readings_and_the_others_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms(monkeypatch, "one_hold", "slow_room")
+    monkeypatch.setattr(gauges, "BUDGET_SECONDS", 1.0)
     before = limit_in_force()
 
     started = time.monotonic()
     told = scraped(gauges.readings())
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30
     assert told[OPEN] == 1
     assert not [sample for sample in told if sample.startswith("billing_wallets")]
     assert limit_in_force() == before
@@ -90,6 +90,8 @@ def test_without_the_database_nobody_else_is_asked(monkeypatch: pytest.MonkeyPat
 @pytest.mark.django_db
 def test_readings_are_kept_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms(monkeypatch, "one_hold")
+    monkeypatch.setattr(gauges, "BUDGET_SECONDS", 30.0)
+    monkeypatch.setattr(gauges, "KEPT_SECONDS", 3600.0)
     first = gauges.readings()
     rooms(monkeypatch)
 

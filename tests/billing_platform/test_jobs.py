@@ -199,7 +199,9 @@ def test_a_runs_log_is_masked_keeps_its_last_lines_and_never_asks_the_busy_conne
             for number in range(60):
                 run.fail("no_rate", f"no rate for 13800138000, token=abc{number}", ref=f"c-{number}")
             logging.getLogger("elsewhere").warning("slow %s", "\x00answer")
-            Thread(target=logging.getLogger("elsewhere").warning, args=("another run",)).start()
+            elsewhere = Thread(target=logging.getLogger("elsewhere").warning, args=("another run",))
+            elsewhere.start()
+            elsewhere.join(30)
 
     lines = JobRun.objects.get().log
     assert (len(lines), lines[-1][9:]) == (50, "WARNING slow answer")
@@ -272,7 +274,7 @@ class Slow(PlatformCommand):
     def work(self, run, options):
         run.counts["seen"] = 1
         print("working", flush=True)
-        threading.Event().wait(30)
+        threading.Event().wait(300)
 call_command(Slow(), "--format", "json")
 """
 
@@ -293,7 +295,7 @@ def slow_command(fresh_database: object) -> "Iterator[subprocess.Popen[str]]":
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_and_sigterm_leave_an_interrupted_run(slow_command: "subprocess.Popen[str]", stop: int) -> None:
     slow_command.send_signal(stop)
-    printed, _ = slow_command.communicate(timeout=20)
+    printed, _ = slow_command.communicate(timeout=60)
 
     run = JobRun.objects.get()
     assert slow_command.returncode == 130

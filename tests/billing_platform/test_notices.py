@@ -86,7 +86,7 @@ def test_the_list_words_each_notice_in_the_readers_language_page_by_page() -> No
         4, ["Notice: of.a.room.that.is.gone", "import is done: <b>2"],
     )  # fmt: skip
     assert ("import is done: &lt;b&gt;1" in second, "next-page" in second) == (True, False)
-    assert "import 已完成：&lt;b&gt;2" in chinese
+    assert "import已完成：&lt;b&gt;2" in chinese
 
 
 def test_reading_marks_one_and_leads_there_and_all_stops_at_what_was_shown() -> None:

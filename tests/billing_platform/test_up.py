@@ -44,6 +44,10 @@ class Up:
         self.popen.send_signal(with_signal)
         return self.popen.wait(60)
 
+    def is_ready(self) -> bool:
+        """Each web process answers for itself; one that is new on a busy machine may take its two seconds and more."""
+        return self.status_of("/readyz") == 200
+
     def status_of(self, path: str) -> int:
         connection = HTTPConnection(urlsplit(self.ready["url"]).netloc, timeout=5)
         try:
@@ -60,8 +64,10 @@ def command_line() -> list[str]:
 
 
 def is_gone(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/status")
-    return not status.exists() or "\nState:\tZ" in status.read_text()
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the latter: it went while it was read
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +94,8 @@ def platform(started, var_dir) -> Up:
 
 def test_every_part_runs_and_the_site_is_ready(platform, var_dir):
     assert set(platform.ready["pids"]) == {"counter", "worker", "beat", "web", "simulator", "postgres", "valkey"}
-    assert (platform.status_of("/healthz"), platform.status_of("/readyz")) == (200, 200)
+    assert platform.status_of("/healthz") == 200
+    assert wait_until(platform.is_ready, seconds=60)
     assert platform.ready["logins"]["agent"] == demo.PASSWORD
     writers = {path.stem.rpartition("_")[2] for path in (var_dir / "metrics").glob("*.db")}
     assert len(writers) >= 4  # one scrape adds up web twice, counter, worker
@@ -115,7 +122,7 @@ def test_what_dies_is_started_again(platform):
     os.kill(platform.ready["pids"]["postgres"], signal.SIGKILL)
     assert wait_until(lambda: is_gone(platform.ready["pids"]["web"]), seconds=30)
 
-    assert wait_until(lambda: platform.status_of("/readyz") == 200, seconds=60)
+    assert wait_until(platform.is_ready, seconds=60)
 
 
 def test_kill_9_leaves_nothing_and_the_next_start_is_stopped_in_order(platform, var_dir):
@@ -125,7 +132,7 @@ def test_kill_9_leaves_nothing_and_the_next_start_is_stopped_in_order(platform, 
     again = Up(var_dir)
 
     try:
-        assert again.status_of("/readyz") == 200
+        assert wait_until(again.is_ready, seconds=60)
         assert wait_until(lambda: all(map(is_gone, platform.ready["pids"].values())), seconds=30)
         assert (var_dir / "secrets" / "secret_key").read_text() == secret
     finally:

@@ -1,5 +1,6 @@
 """Runs that people watch: whose they are, how far they are, dead ones seen at once, stopped and resumed."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -10,7 +11,15 @@ from django.test import Client
 from billing_platform import clock, job_commands
 from billing_platform.auth import Caller, caller_of_user
 from billing_platform.jobs import close_stale_runs
-from billing_platform.models import AuditEntry, JobRun, Membership, Notice
+from billing_platform.models import (
+    AuditEntry,
+    JobRun,
+    Membership,
+    Notice,
+    OutboxEvent,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from billing_platform.runs import RunCancelled, RunOver, alive_among, job_run, open_run, taken_up
 from billing_platform.watching import NotResumable, cancel_run, resume_run
 
@@ -45,6 +54,34 @@ def stopped_clock() -> Iterator[None]:
     clock.set_test_instant(clock.now())
     yield
     clock.set_test_instant(None)
+
+
+def test_operations_see_how_each_webhook_of_their_organisation_does(rita: Caller, otto: Client) -> None:
+    def listen(host: str, organization: str = "demo", **more: object) -> WebhookEndpoint:
+        return WebhookEndpoint.objects.create(
+            organization=organization, url=f"https://{host}/?token=secret", topics=["*"], secret=b"x", **more
+        )
+
+    listen("well.example")
+    off, failing = listen("off.example", enabled=False), listen("failing.example", failing_since=clock.now())
+    listen("other.example", organization="echo")
+    for subject, endpoint, state in (
+        ("1", failing, "pending"), ("2", failing, "pending"), ("3", failing, "dead"), ("4", failing, "delivered"),
+        ("5", off, "dropped"),
+    ):  # fmt: skip
+        event = OutboxEvent.objects.create(topic="call.ended", organization="demo", subject=subject, payload={})
+        WebhookDelivery.objects.create(event=event, endpoint=endpoint, state=state, next_attempt_at=clock.now())
+
+    page = otto.get("/ops/jobs/")
+    theirs = browser(User.objects.get(username="rita")).get("/ops/jobs/").content.decode()
+
+    assert [(one.host, one.state, one.waiting, one.dead) for one in page.context["webhooks"]] == [
+        ("failing.example", "failing", 2, 1), ("well.example", "well", 0, 0), ("off.example", "off", 0, 0),
+    ]  # fmt: skip
+    shown = page.content.decode()
+    assert re.findall(r'data-testid="webhook" data-state="(\w+)"', shown) == ["failing", "well", "off"]
+    assert "secret" not in shown
+    assert "webhooks" not in theirs
 
 
 def test_operations_see_all_runs_and_others_their_own(rita: Caller, otto: Client) -> None:

@@ -36,7 +36,7 @@ def launched(path: str) -> Iterator[Browser]:
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield playwright.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=2 * PATIENCE_MS)
     if before is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
@@ -82,4 +82,5 @@ def stack(
     with django_db_blocker.unblock(), shared_database(), site.counter_in_use():
         yield stack
         stack.close_windows()
+        stack.let_calls_stay(None)
     assert stack.page_errors == []

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,10 +28,10 @@ from tests.callcontrol.cast import make_platform, make_services
 from tests.callcontrol.simulated import KEY, SECRET, TOKEN, Simulator, running
 from tests.processes import ROOT, START_SECONDS, start_counter, wait_until
 
-SPEED = 6  # a call lasts 3 to 5 s, every state long enough to be seen
+SPEED = 60  # a call is over in half a second; a test that looks at one has it stay in a state
 Size = tuple[int, int]
 WIDE, NARROW = (1280, 860), (360, 740)
-PATIENCE_MS = 30_000  # for a click or a navigation; a passing test does not wait
+PATIENCE_MS = 60_000  # for whatever is awaited; a passing test does not wait
 SERIOUS = {"serious", "critical"}
 
 
@@ -134,6 +135,11 @@ class Stack:
     def close_windows(self) -> None:
         while self._lent:
             self.browsers.take_back(*self._lent.pop())
+
+    def let_calls_stay(self, state: str | None) -> None:
+        """Calls go on to this state and stay in it, however slow the browser is, until another one or none is named."""
+        status, _ = self.site.simulator.ask("POST", "/sim/stay", json.dumps({"state": state}).encode())
+        assert status == HTTPStatus.OK
 
     def calls_at_the_platform(self, customer: str) -> list[Any]:
         """The platform's own truth about calls to a number."""

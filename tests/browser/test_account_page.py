@@ -118,6 +118,7 @@ def test_above_the_limit_a_second_person_decides(stack: Stack):
     expect(by(other, "rehearsal-after")).to_have_attribute("data-amount", "500.00")
     confirm(other, tenant.accno)
 
+    expect(by(other, "balance")).to_have_attribute("data-amount", "500.00")
     expect(by(other, "waiting")).to_have_count(0)
     assert tenant.account.balance == Decimal("500.00")
 
@@ -188,7 +189,8 @@ def test_what_is_no_amount_is_said_at_its_field_and_nothing_moves(stack: Stack):
     page = stack.window(person(tenant.organization, Role.FINANCE), path=address(tenant))
 
     for amount in ("", "1e3"):
-        fill(page, "top_up", amount, "BANK-9")
+        with page.expect_navigation():
+            fill(page, "top_up", amount, "BANK-9")
         expect(by(page, "top_up-amount-error")).to_be_visible()
         expect(by(page, "top_up-amount")).to_have_value(amount)
 

@@ -50,7 +50,6 @@ def open_when_known(stack: Stack, who: User, deck: str, *, version: int = 1, lan
     answer = f"{PAGE}?number=13800138000&deck={deck}&format=json"
     wait_until(
         lambda: f'"version": {version}' in page.request.get(answer).text(),
-        seconds=30,
         what=f"version {version} is known",
     )
     return page

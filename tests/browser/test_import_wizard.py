@@ -1,8 +1,7 @@
 """S4: a file is uploaded, mapped, checked while the page waits, read as a difference, scheduled, tested, reverted."""
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from itertools import count
-from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -14,12 +13,12 @@ from rating import decks
 from rating.importing.imports import ImportOrder
 from rating.importing.jobs import check_import, receive_import
 from rating.models import Deck, DeckImport
+from tests.browser.midnights import begin_later, offers_next_midnight
 from tests.browser.stack import NARROW, WIDE, Size, Stack, by, overflow, serious_faults
 from tests.rating.deck_files import ADMIN, csv_of, make_deck
 
 pytestmark = pytest.mark.browser
 
-ZONE = ZoneInfo("Asia/Shanghai")
 COLUMNS = "prefix,destination,rate,first_increment,next_increment"
 ROWS = ("010,北京 Beijing,0.12,60,6", "021,上海 Shanghai,0.15,60,6", "0571,杭州 Hangzhou,0.15,60,60")
 FILE = "Vorwahl;Ziel;Preis\n010;Beijing;0,13\n021;Shanghai;0,12\n0755;Shenzhen;0,20\n"
@@ -63,7 +62,7 @@ def ask_price(page: Page, deck: Deck, at: datetime) -> None:
 
 
 def test_a_deck_is_imported_seen_published_for_tomorrow_tested_and_reverted(stack: Stack):
-    deck = retail()
+    deck, began = retail(), clock.now()
     page = stack.window(person(), path=f"/admin/rating/deck/{deck.pk}/")
     by(page, "deck-import").click()
     upload(page, FILE.encode())
@@ -84,24 +83,22 @@ def test_a_deck_is_imported_seen_published_for_tomorrow_tested_and_reverted(stac
     by(page, "tab-dearer").click()
     expect(by(page, "differences").locator("[data-prefix='010']")).to_contain_text("+8.33 %")
     by(page, "schedule").click()
-    tomorrow = datetime.combine(clock.now().astimezone(ZONE).date() + timedelta(days=1), time(), tzinfo=ZONE)
-    expect(page.locator("[name=effective_from]")).to_have_value(tomorrow.strftime("%Y-%m-%dT%H:%M"))
-    page.locator("[name=reason]").fill("spring")
+    assert offers_next_midnight(page, since=began)
+    begins = begin_later(page, "spring")
     expect(by(page, "rail-row_count")).to_be_visible()  # one more than three
     page.locator("[name=confirm]").fill(by(page, "token").inner_text())
     by(page, "act").click()
     expect(by(page, "version-2")).to_have_attribute("data-standing", "scheduled")
 
     page.goto("/admin/rating/explain/")
-    ask_price(page, deck, tomorrow - timedelta(seconds=1))
+    ask_price(page, deck, begins - timedelta(seconds=1))
     expect(by(page, "amount")).to_have_attribute("data-amount", "0.1200")
-    ask_price(page, deck, tomorrow + timedelta(hours=9))
+    ask_price(page, deck, begins + timedelta(hours=9))
     expect(by(page, "amount")).to_have_attribute("data-amount", "0.1300")
 
     page.goto(f"/admin/rating/deck/{deck.pk}/")
     by(page, "version-1-revert").click()
-    page.locator("[name=effective_from]").fill(tomorrow.strftime("%Y-%m-%dT%H:%M:%S"))
-    page.locator("[name=reason]").fill("back")
+    begin_later(page, "back")
     by(page, "act").click()
     expect(by(page, "version-3")).to_have_attribute("data-standing", "scheduled")
     first, last = (decks.load_version(deck.code, number) for number in (1, 3))
@@ -160,7 +157,7 @@ def test_the_second_of_two_browsers_meets_the_first(stack: Stack):
     )
 
     for page in (mine, theirs):
-        page.locator("[name=reason]").fill("mine")
+        begin_later(page, "mine")
     by(mine, "act").click()
     expect(by(mine, "version-2")).to_have_attribute("data-standing", "scheduled")
     by(theirs, "act").click()
@@ -169,7 +166,6 @@ def test_the_second_of_two_browsers_meets_the_first(stack: Stack):
     by(theirs, "compare-again").click()
     expect(by(theirs, "progress")).to_be_visible()
     check_import(newest(deck).pk)
-    theirs.reload()
 
     expect(by(theirs, "diff-raised")).to_have_attribute("data-count", "1")
     by(theirs, "tab-dearer").click()

@@ -115,7 +115,6 @@ def test_from_the_call_to_its_re_rating_and_back(stack: Stack):
     by(page, "confirm").press("Enter")
     expect(by(page, "job")).to_have_attribute("data-state", "waiting")
     run_command(latest_run())
-    page.reload()
 
     expect(by(page, "applied")).to_be_visible()
     total = Decimal(amounts(page, "total-new")[0] or "")

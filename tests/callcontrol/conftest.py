@@ -7,6 +7,7 @@ import pytest
 from django.core.cache import cache
 
 from billing_platform import clock
+from billing_platform.supervision import unused_port
 from callcontrol import outages
 from tests.callcontrol.cast import make_platform, make_services
 from tests.callcontrol.simulated import SPEED, Hooks, running
@@ -21,7 +22,8 @@ def stage(module_database: object, tmp_path_factory: pytest.TempPathFactory) -> 
     with Hooks() as hooks:
         threading.Thread(target=hooks.serve_forever, args=(0.02,), daemon=True).start()
         with (
-            running_counter(tmp_path_factory.mktemp("stage")) as counter,
+            # Between a death and a return nobody else may take the port.
+            running_counter(tmp_path_factory.mktemp("stage"), address=f"127.0.0.1:{unused_port()}") as counter,
             running(hooks, "--speed", str(SPEED)) as simulator,
         ):
             make_platform(f"http://127.0.0.1:{simulator.port}/generic")

@@ -20,7 +20,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET, TOKEN = "key-1", "a shared secret", "token-1"
 ACK = (200, b'{"result":"accepted","cdr_id":"1"}')
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
+PRESENT_SECONDS = 60  # what a slow machine may take; a wrong zone or unit is off by an hour and more
 SPEED = 400
 references = (f"cb-{number}" for number in count(1))
 
@@ -37,7 +38,8 @@ class Heard:
     def is_genuine(self) -> bool:
         at, proof = (part.split("=")[1] for part in self.headers["X-Signature"].split(","))
         wanted = hmac.new(SECRET.encode(), at.encode() + b"." + self.raw, hashlib.sha256).hexdigest()
-        return proof == wanted and self.headers["X-Key"] == KEY and abs(time.time() - int(at)) < 5  # noqa: TID251
+        is_recent = abs(time.time() - int(at)) < PRESENT_SECONDS  # noqa: TID251
+        return proof == wanted and self.headers["X-Key"] == KEY and is_recent
 
 
 class Hooks(ThreadingHTTPServer):

@@ -286,7 +286,7 @@ def test_application_must_be_open_where_it_is_asked_for() -> None:
         )  # fmt: skip
     assert acme.program().get("/api/v1/programs").json()["billing_code"] == 703
     assert RAN == []
-    subscriptions.open_service(acme.accno, label, at=clock.now() - timedelta(seconds=1))
+    subscriptions.open_service(acme.accno, label, at=ALWAYS)
     client.forget_payers()
     for path in ("programs", "by-application"):
         assert acme.program(**{"X-Application-Id": label}).get(f"/api/v1/{path}").status_code == 200

@@ -45,13 +45,13 @@ def test_click_holds_places_and_answers_with_the_longest_call(stage: Stage) -> N
 
 
 def test_hold_lasts_for_ringing_twice_the_call_and_a_quarter_of_an_hour() -> None:
-    acme = make_tenant(balance="10.00")
-    before = clock.now()
+    acme, at = make_tenant(balance="10.00"), clock.now()
+    clock.set_test_instant(at)
 
     body = acme.call(ring_timeout=30, max_seconds=120).json()
 
     expires = datetime.fromisoformat(body["hold"]["expires_at"])
-    assert timedelta(seconds=60 + 120 + 900) <= expires - before <= timedelta(seconds=60 + 120 + 905)
+    assert expires - at == timedelta(seconds=2 * 30 + 120 + 900)
     assert (body["max_seconds"], body["limit_reason"], body["hold"]["amount"]) == (120, "requested", "0.42")
 
 

@@ -24,6 +24,13 @@ def desk(module_database: object, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(autouse=True)
+def _no_haste(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A charge that a slow machine does not make in time is left to the sweeper: true, but another story."""
+    settings.CDR_INLINE_BUDGET = 30.0  # type: ignore[attr-defined]
+    monkeypatch.setattr(client, "GATE_SECONDS", 20.0)
+
+
+@pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
     def forget() -> None:
         providers.forget_providers()

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from billing_platform import clock
 from billing_platform.models import Membership, Role
 from tests.cast import make_key
 from tests.cdr.desk import MARCH, Desk, Sender, an_hour_ago, call, make_sender, text
@@ -23,6 +24,7 @@ def test_explanation_leads_from_the_delivery_to_the_price(desk: Desk) -> None:
     sender = make_sender()
     record = call(seconds=95)
     number = sender.post(record).json()["cdr_id"]
+    clock.set_test_instant(clock.now() - timedelta(seconds=2))  # of a process whose clock is behind
     sender.post(record | {"recording_url": "https://rec.example.com/4.mp3"})
 
     told = sender.get(f"cdrs/{number}/explain").json()

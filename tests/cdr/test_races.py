@@ -72,6 +72,7 @@ def test_key_that_another_process_writes_meanwhile_makes_a_duplicate(desk: Desk,
             other_process = Gatherer("other", intake.accept_deliveries, weight_max=1000, threads=1)
             monkeypatch.setattr(intake, "_gatherer", other_process)
             others[0] = sender.post(record).json()["result"]
+            assert other_process.stop(timeout=10)
         return found
 
     monkeypatch.setattr(intake, "find_by_keys", look_and_be_overtaken)

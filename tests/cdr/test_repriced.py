@@ -17,7 +17,8 @@ from tests.cdr.desk import Desk, Sender, call, make_sender
 def rerate(sender: Sender, *, deck: str) -> None:
     price_by(deck, label="callback", organization=sender.organization)
     for record in sender.records:
-        month = record.start_time.astimezone(CHINA).strftime("%Y-%m")
+        assert record.answer_time is not None
+        month = record.answer_time.astimezone(CHINA).strftime("%Y-%m")  # where its charge begins
         call_command(
             "rerate", "--period", month, "--account", sender.account.accno, "--apply", stdout=StringIO(),
         )  # fmt: skip

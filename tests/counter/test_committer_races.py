@@ -44,7 +44,7 @@ def two_counters(tmp_path):
 @contextmanager
 def other_session(url, *statements):
     """A transaction of somebody else that has done these statements and does not end."""
-    session = psycopg2.connect(url)
+    session = psycopg2.connect(url, options="-c idle_in_transaction_session_timeout=0")
     try:
         with session.cursor() as cursor:
             for statement, parameters in statements:
@@ -112,9 +112,7 @@ def test_a_deadlock_is_repeated_and_no_caller_sees_it(acme, fresh_database):
     batch = [Submission(one) for one in (use(acme, "sms", "m1"), use(echo, "sms", "m2"))]
     outcomes = []
 
-    def settle():
-        with connection.cursor() as cursor:
-            cursor.execute("SET deadlock_timeout = '50ms'")
+    def settle():  # looks for a deadlock once, a second after it began to wait: long after the other waits for it
         outcomes.extend(committer.settle(batch))
         connections.close_all()
 
@@ -170,9 +168,9 @@ def test_a_killed_counter_has_charged_all_of_a_batch_or_nothing(acme, tmp_path):
 
 def test_an_answer_that_came_too_late_is_there_when_it_is_asked_again(acme, tmp_path):
     one = use(acme, "sms", "m1")
-    with running_counter(tmp_path, env={"FAILPOINTS": "counter.grpc.before_reply:sleep=1"}):
+    with running_counter(tmp_path, env={"FAILPOINTS": "counter.grpc.before_reply:sleep=30@1"}):
         with pytest.raises(CounterUnavailable):
-            client.end_services([one], seconds=0.3)
+            client.end_services([one], seconds=1.5)  # enough to be charged, not to be answered
         wait_until(transfers_of_uses, what="the charge")
         assert client.end_service(one).duplicate
 

@@ -10,7 +10,7 @@ from billing_platform.models import AuditEntry, Membership, Role
 from counter.audit import cards
 from counter.models import Organization, ServiceItem, ServicePrice, ServiceRecord
 from tests import cast
-from tests.counter.told import call, end_one, start, use
+from tests.counter.told import NOON, call, end_one, start, stop_clock, use
 
 pytestmark = pytest.mark.usefixtures("books")
 PAGES = (
@@ -102,6 +102,7 @@ def test_only_the_platform_admin_makes_organisations(acme, log_in):
 
 
 def test_cards_tell_default_rates_and_open_uses_to_those_who_may_look(acme):
+    stop_clock(NOON)  # a use that began just now began today
     end_one(use(acme, "voice", "c1", 120, call=call()))
     start(acme, "sms", "m1")
 

@@ -23,6 +23,7 @@ from tests.counter.told import (
     refusal_of,
     start,
     states,
+    stop_clock,
     transfers_of_uses,
     use,
 )
@@ -178,6 +179,7 @@ def test_times_that_are_missing_come_from_the_start_or_the_clock():
 def test_impossible_times_are_refused(start_s, finish_s):
     acme = voice()
     now = clock.now()
+    stop_clock(now)
     given = use(acme, "voice", "c1", start=now + timedelta(seconds=start_s), finish=now + timedelta(seconds=finish_s))
 
     assert refusal_of(end_one, given).code == "validation"
@@ -187,6 +189,7 @@ def test_impossible_times_are_refused(start_s, finish_s):
 def test_a_day_exactly_and_five_minutes_ahead_are_possible():
     acme = voice()
     now = clock.now()
+    stop_clock(now)
 
     assert end_one(use(acme, "voice", "c1", 86_400, call=call())).charged_seconds == 86_400
     assert end_one(use(acme, "voice", "c2", 60, finish=now + timedelta(minutes=5), call=call())).cost == Decimal("0.12")

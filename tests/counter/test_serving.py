@@ -9,6 +9,7 @@ from datetime import timedelta
 import grpc
 import psycopg2
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -104,10 +105,11 @@ def test_sigterm_answers_what_is_inside_and_takes_nothing_new(acme, tmp_path):
         wait_until(lambda: is_locked(acme), what="the charge to be inside")
         began = time.monotonic()
         status = process.terminate()
+        took = time.monotonic() - began
         inside.join(5)
 
         assert (status, [answer.cost_exact for answer in answers]) == (0, ["0.05"])
-        assert time.monotonic() - began < 5
+        assert took < settings.COUNTER_GRACE - 0.5  # the open watch did not hold it up
         with connected(process.ready["address"]) as late:
             assert refusal(late.EndService, end_request(acme, "m2")).status == "UNAVAILABLE"
 

@@ -9,7 +9,7 @@ from counter.models import ServiceItem, ServiceRecord
 from counter.uses import UseRequest
 from ledger import accounts
 from tests import cast
-from tests.counter.told import call, check, end, money, refusal_of, use
+from tests.counter.told import NOON, call, check, end, money, refusal_of, stop_clock, use
 
 pytestmark = pytest.mark.usefixtures("books")
 
@@ -119,6 +119,7 @@ def test_package_minutes_are_money_while_they_are_free():
 def test_a_quota_counts_what_was_used_this_month():
     acme = cast.acme()
     cast.make_item("sms", price="0.10", quota=Decimal(3), opened_for=(acme,))
+    stop_clock(NOON)  # a use that began just now began in this month
     end(use(acme, "sms", "m1", count=2))
 
     assert check(acme, "sms", count=1, check_quota=True) == (True, 0, "")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -25,20 +26,31 @@ def platform(lent_database, tmp_path_factory) -> Platform:
 
 @pytest.fixture
 def program(platform) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=platform.url, headers=platform.headers, timeout=10) as client:
+    with httpx.Client(base_url=platform.url, headers=platform.headers, timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 def agent(platform) -> Iterator[httpx.Client]:
     """A person who logged in through the page, as a browser does."""
-    with httpx.Client(base_url=platform.url, timeout=10, follow_redirects=True) as browser:
+    with httpx.Client(base_url=platform.url, timeout=60, follow_redirects=True) as browser:
         browser.get("/login/")
         form = {"username": "agent", "password": demo.PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         entered = browser.post("/login/", data=form, headers={"Referer": f"{platform.url}/login/"})
         assert entered.status_code == 200
         browser.headers["X-CSRFToken"] = browser.cookies["csrftoken"]
         yield browser
+
+
+@contextmanager
+def standing_still(platform: Platform) -> Iterator[None]:
+    """No call goes on meanwhile."""
+    address = f"{platform.ready['simulator_url']}/sim/pause"
+    httpx.post(address, json={"paused": True}, timeout=60).raise_for_status()
+    try:
+        yield
+    finally:
+        httpx.post(address, json={"paused": False}, timeout=60).raise_for_status()
 
 
 def place(client: httpx.Client, key: str, customer: str) -> httpx.Response:
@@ -65,7 +77,7 @@ def settled(client: httpx.Client, call_id: str) -> dict[str, Any]:
         call: dict[str, Any] = read(client, f"/api/v1/callbacks/{call_id}")
         return call if call["result"] is not None else None
 
-    call: dict[str, Any] = wait_until(look, seconds=60, what="the record is noted")
+    call: dict[str, Any] = wait_until(look, what="the record is noted")
     return call
 
 
@@ -73,8 +85,9 @@ def test_an_agents_click_becomes_one_exact_charge(platform, agent, program):
     before = Decimal(wallet(program)["balance"])
 
     page = agent.get("/agent/")
-    placed = place(agent, "click-1", CUSTOMER).json()
-    held = wallet(program)
+    with standing_still(platform):
+        placed = place(agent, "click-1", CUSTOMER).json()
+        held = wallet(program)
     call = settled(agent, placed["id"])
     after = wallet(program)
 

@@ -154,7 +154,8 @@ def test_sweeper_ends_what_is_over_and_spares_what_was_extended() -> None:
     account = funded_account("10")
     soon = now() - timedelta(minutes=1)
     over = place_hold(account.id, amount=Decimal(1), reference="over", expires_at=soon)
-    extended = place_hold(account.id, amount=Decimal(2), reference="extended", expires_at=soon)
+    later = soon + timedelta(seconds=1)
+    extended = place_hold(account.id, amount=Decimal(2), reference="extended", expires_at=later)
     found = find_expired(at=now(), limit=10)
     extend_hold(extended.hold_id, more=Decimal(0), expires_at=LATER)
 

@@ -1,6 +1,7 @@
 """What beat and the operator start: sealing, verifying, expiring, making partitions."""
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -91,9 +92,24 @@ def test_expired_credit_goes_back() -> None:
     assert read_account(account.id).balance == 10
 
 
-def test_partitions_are_there_already_on_a_new_database() -> None:
+@pytest.fixture
+def stop_clock() -> Iterator[Callable[[datetime], None]]:
+    yield clock.set_test_instant
+    clock.set_test_instant(None)
+
+
+def test_partitions_are_there_already_on_a_new_database(stop_clock: Callable[[datetime], None]) -> None:
+    default, *months = partitions()
+    stop_clock(datetime.strptime(f"{months[0][-6:]}15+0800", "%Y%m%d%z"))  # in the month in which it was made
+
     make_partitions_task()
 
+    assert (default, len(months)) == ("ledger_transfer_default", 4)  # that month and three ahead
+    assert partitions() == [default, *months]
+
+
+def partitions() -> list[str]:
+    """Names, the default first."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'ledger_transfer'::regclass")
-        assert cursor.fetchone() == (5,)  # this month, three ahead, the default
+        cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ledger_transfer'::regclass")
+        return sorted((name for (name,) in cursor.fetchall()), key=lambda name: (name[-1].isdigit(), name))

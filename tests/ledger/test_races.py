@@ -26,7 +26,7 @@ from tests.ledger_facts import (
     funded_account,
     ledger_fingerprint,
 )
-from tests.processes import Errand, send
+from tests.processes import Errand, send, wait_until
 
 pytestmark = pytest.mark.usefixtures("fresh_database")
 THREADS = 16
@@ -181,36 +181,45 @@ def test_money_is_conserved_in_every_snapshot_while_it_moves() -> None:
 
 def test_a_transaction_chosen_as_deadlock_victim_is_repeated_as_a_whole() -> None:
     low, high = funded_account("10"), funded_account("10")
-    locked, attempts = threading.Event(), []
+    locked, low_is_locked, attempts, pids = threading.Event(), threading.Event(), [], []
 
     def lock_in_reverse() -> None:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL deadlock_timeout = '60s'")  # so that the other side is the victim
+                cursor.execute("SELECT pg_backend_pid()")
+                pids.extend(cursor.fetchone())
                 cursor.execute("SELECT FROM ledger_billingaccount WHERE id = %s FOR UPDATE", [high.id])
                 locked.set()
-                waiting.wait(10)
+                low_is_locked.wait(10)
                 cursor.execute("SELECT FROM ledger_billingaccount WHERE id = %s FOR UPDATE", [low.id])
         finally:
             connection.close()
+
+    def other_waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", pids)
+            return bool(cursor.fetchone()[0])
 
     @transaction.atomic(durable=True)
     def charge_both() -> list[Posted]:
         attempts.append(1)
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL deadlock_timeout = '20ms'")  # so that this side is the victim
+            cursor.execute("SET LOCAL deadlock_timeout = '20ms'")  # one look, so the other must wait before we do
             cursor.execute("SELECT FROM ledger_billingaccount WHERE id = %s FOR NO KEY UPDATE", [low.id])
-        waiting.set()
+        low_is_locked.set()
+        if len(attempts) == 1:
+            wait_until(other_waits, what="the other to wait for the lower wallet")
         return post_transfers([charge(low, "1", "a"), charge(high, "1", "b")])
 
-    waiting = threading.Event()
     other = threading.Thread(target=lock_in_reverse)
     other.start()
     assert locked.wait(10)
 
-    posted = repeated(charge_both, seconds=10)
+    posted = repeated(charge_both, seconds=30)
     other.join()
 
-    assert len(attempts) >= 2
+    assert len(attempts) == 2
     assert [receipt.balance for receipt in posted] == [9, 9]
     assert_books_clean(LEDGER_CHECKS)
 

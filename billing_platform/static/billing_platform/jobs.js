@@ -26,7 +26,7 @@ function speak(before) {
 async function renew() {
   const before = panel().dataset.state;
   const answer = await fetch(location.href, { redirect: "error" });
-  if (!answer.ok) return;
+  if (!answer.ok) throw new Error(`status ${answer.status}`); // what was told is not forgotten: asked again
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!fresh.querySelector('[data-fragment="job"]')) {
     location.reload();

@@ -54,6 +54,16 @@ def test_compiled_catalogue_is_up_to_date(catalogue):
     assert stale == []
 
 
+def test_a_message_reads_the_same_in_every_room():
+    """The rooms' catalogues become one: without a context of its own one room's word would stand in another's page."""
+    said: dict[tuple[str | None, str], set[str]] = {}
+    for path in CATALOGUES:
+        for entry in polib.pofile(str(path)):
+            said.setdefault((entry.msgctxt, entry.msgid), set()).add(entry.msgstr or str(entry.msgstr_plural))
+
+    assert {message: words for message, words in said.items() if len(words) > 1} == {}
+
+
 def test_every_message_in_the_code_is_in_a_catalogue():
     """gettext calls with a literal: Python only; templates are checked by the pages' own tests."""
     known = {entry.msgid for path in CATALOGUES for entry in polib.pofile(str(path))}

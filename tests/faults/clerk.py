@@ -47,6 +47,10 @@ class Clerk:
         """The tenant's callbacks go to this platform, under this GatePolicy."""
         self._order("open_gate", organization=tenant.organization, platform_url=platform_url, policy=policy)
 
+    def listen(self, tenant: Tenant, *, url: str) -> None:
+        """The tenant is told every event there."""
+        self._order("listen", organization=tenant.organization, url=url)
+
     def breaches(self) -> dict[str, list[str]]:
         """What the oracle finds: number of the invariant and its examples; nothing when the books are clean."""
         found: dict[str, list[str]] = self._order("breaches")

@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management import call_command
 from django.db import close_old_connections, connection
 
+from billing_platform.models import WebhookEndpoint
+from billing_platform.webhooks import new_secret, sealed_secret
 from callcontrol.models import DisplayNumber, GatePolicy, PlatformAccount
 from callcontrol.platforms import sealed_credentials
 from counter.subscriptions import open_service
@@ -52,12 +54,17 @@ def open_gate(organization: str, platform_url: str, policy: dict[str, Any]) -> N
     GatePolicy.objects.create(organization=organization, **{"live_calls_per_agent": 9, **policy})
 
 
+def listen(organization: str, url: str) -> None:
+    secret = sealed_secret(new_secret())
+    WebhookEndpoint.objects.create(organization=organization, url=url, topics=["*"], secret=secret)
+
+
 def breaches() -> dict[int, list[str]]:
     return {finding.invariant: list(finding.examples) for finding in audit.verify() if finding.breaches}
 
 
 ORDERS: dict[str, Callable[..., object]] = {
-    act.__name__: act for act in (prepare, work_on, make_tenant, open_gate, breaches)
+    act.__name__: act for act in (prepare, work_on, make_tenant, open_gate, listen, breaches)
 }  # fmt: skip
 
 

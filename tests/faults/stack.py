@@ -28,6 +28,8 @@ END_LEASES = """
     UPDATE call_records SET next_bill_at = now() WHERE state = 'pending' AND next_bill_at > now();
     UPDATE callcontrol_pendinguse SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now();
     UPDATE billing_platform_outboxevent SET next_attempt_at = now() WHERE state = 'pending' AND next_attempt_at > now();
+    UPDATE billing_platform_webhookdelivery SET next_attempt_at = now()
+     WHERE state = 'pending' AND next_attempt_at > now();
 """
 
 

@@ -10,8 +10,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Self
 
 from billing_platform.supervision import wait_until
@@ -20,7 +21,6 @@ from tests.faults.stack import Stack
 from tests.faults.supervisor import HOST, START_SECONDS, Part
 from tests.faults.workload import SENT, UNKNOWN, Calls, Journal, Record, changed, note_reply
 
-PAUSE_SECONDS = 0.1  # before the same content is sent again
 ANSWER_SECONDS = 30.0
 WINK_SECONDS = 0.01
 FIRST, AGAIN, CHANGED = "first", "again", "changed"
@@ -35,17 +35,19 @@ FAILPOINTS = {  # part: places and the hits after which it dies by itself
 
 @dataclass(frozen=True)
 class Plan:
-    """`posts` of which `repeats` repeat an earlier record; `changes` come on top."""
+    """`posts` records, of which `repeats` repeat an earlier one; `changes` come on top. `bodies`: records a request."""
 
     posts: int
     repeats: int
     changes: int
     connections: int
+    bodies: Sequence[int] = (1,)
+    pause_seconds: float = 0.1  # before the same content is sent again
 
 
 @dataclass
 class Load:
-    """The senders, in a thread of their own. `settled` counts posts with an outcome; beyond `allowed` they wait."""
+    """The senders, in a thread of their own. `settled` counts records with an outcome; beyond `allowed` they wait."""
 
     plan: Plan
     port: int
@@ -55,10 +57,10 @@ class Load:
     allowed: int = 0
     settled: int = 0
     results: Counter[str] = field(default_factory=Counter)
-    _sent: list[int] = field(default_factory=list)
-    _charged: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._sent: list[list[int]] = [[] for _ in self.tenants]
+        self._charged: list[list[int]] = [[] for _ in self.tenants]
         self._dice = random.Random(f"load:{self.calls.seed}")
         plan = self.plan
         kinds = [FIRST] * (plan.posts - plan.repeats) + [AGAIN] * plan.repeats + [CHANGED] * plan.changes
@@ -99,40 +101,60 @@ class Load:
 
     async def _post_on_one_connection(self) -> None:
         wire = _Wire(self.port)
-        for number, content in self._posts():
+        while body := self._next_body():
             while self.settled >= self.allowed and not self._is_cancelled:
                 await asyncio.sleep(WINK_SECONDS)
-            said = await self._settle(wire, self.tenants[number % len(self.tenants)], content)
-            self.results[said.get("result", "refused")] += 1
-            self.settled += 1
-            if said.get("state") == "charged":
-                self._charged.append(number)
+            told = await self._settle(wire, self.tenants[body.sender], [content for _, content in body.records])
+            for (number, _), said in zip(body.records, told, strict=False):  # nothing was told when the case has failed
+                self.results[said.get("result", "refused")] += 1
+                if said.get("state") == "charged":
+                    self._charged[body.sender].append(number)
+            self.settled += len(body.records)
         wire.close()
 
-    async def _settle(self, wire: "_Wire", tenant: Tenant, content: Record) -> dict[str, Any]:
-        """The same content until there is an outcome; nothing when the case has failed meanwhile."""
-        while not self._is_cancelled:
+    async def _settle(self, wire: "_Wire", tenant: Tenant, contents: list[Record]) -> list[dict[str, Any]]:
+        """The same contents until each has an outcome; nothing when the case has failed meanwhile."""
+        for content in contents:
             self.journal.note(SENT, tenant, content)
-            status, said = await wire.post(tenant.key, content)
-            if note_reply(self.journal, tenant, content, status, said) != UNKNOWN:
-                return said
+        while not self._is_cancelled:
+            status, said = await wire.post(tenant.key, contents)
+            told = said.get("items", [said] * len(contents))
+            events = [
+                note_reply(self.journal, tenant, content, status, one)
+                for content, one in zip(contents, told, strict=True)
+            ]  # fmt: skip
+            if UNKNOWN not in events:
+                return list(told)
             self.results["unknown"] += 1
-            await asyncio.sleep(PAUSE_SECONDS)
-        return {}
+            await asyncio.sleep(self.plan.pause_seconds)
+        return []
 
-    def _posts(self) -> Iterator[tuple[int, Record]]:
-        """What to send next: number and content. A repeat may be of a record that is still on its way."""
-        for kind in self._kinds:
-            if kind == FIRST or not self._sent or (kind == CHANGED and not self._charged):
-                number = len(self._sent)
-                self._sent.append(number)
-                yield number, self.calls.record(number)
-            elif kind == AGAIN:
-                number = self._dice.choice(self._sent)
-                yield number, self.calls.record(number)
-            else:
-                number = self._dice.choice(self._charged)
-                yield number, changed(self.calls.record(number))
+    def _next_body(self) -> "_Body | None":
+        """What to send next; nothing when all has been. A repeat may be of a record that is still on its way."""
+        kinds = list(islice(self._kinds, self._dice.choice(self.plan.bodies)))
+        sender = self._dice.randrange(len(self.tenants))
+        return _Body(sender, [self._next_record(kind, sender) for kind in kinds]) if kinds else None
+
+    def _next_record(self, kind: str, sender: int) -> tuple[int, Record]:
+        """Its number and its content."""
+        sent, charged = self._sent[sender], self._charged[sender]
+        if kind == FIRST or not sent or (kind == CHANGED and not charged):
+            number = len(sent) * len(self.tenants) + sender
+            sent.append(number)
+            return number, self.calls.record(number)
+        if kind == AGAIN:
+            number = self._dice.choice(sent)
+            return number, self.calls.record(number)
+        number = self._dice.choice(charged)
+        return number, changed(self.calls.record(number))
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One request: the place of its tenant, and its records with their numbers."""
+
+    sender: int
+    records: Sequence[tuple[int, Record]]
 
 
 class _Wire:
@@ -142,11 +164,12 @@ class _Wire:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, key: str, record: Record) -> tuple[int, dict[str, Any]]:
-        """Status and answer; 0 when the connection ended without one."""
+    async def post(self, key: str, records: Sequence[Record]) -> tuple[int, dict[str, Any]]:
+        """Status and answer; 0 when the connection ended without one. One record is sent without a list around it."""
+        content = records[0] if len(records) == 1 else records
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._exchange(key, json.dumps(record).encode())
+                return await self._exchange(key, json.dumps(content).encode())
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             self.close()
             return 0, {}
